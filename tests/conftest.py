@@ -1,0 +1,24 @@
+"""What the tests share: one thread (small tensors gain nothing from two) and where the real data may be."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets, or a skip that names what is missing."""
+    folder = Path(os.environ.get("VAE_RUNNER_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "MNIST").is_dir():
+        pytest.skip(f"real data: no MNIST under {folder} (set VAE_RUNNER_DATA)")
+    return folder

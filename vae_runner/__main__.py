@@ -1,0 +1,8 @@
+"""`python -m vae_runner` is `vae-run`."""
+
+import sys
+
+from vae_runner.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

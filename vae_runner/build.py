@@ -1,0 +1,164 @@
+"""config -> data, model, objective; and a run read back from its directory.
+
+`config` is always the resolved config as plain containers, as `config.yaml` holds it.
+"""
+
+import copy
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vae_runner import config as configs
+from vae_runner.data.data import Data
+from vae_runner.data.space import Space
+from vae_runner.errors import UserError
+from vae_runner.run_directory import RunDirectory
+from vae_runner.training import checkpoint
+from vae_runner.training.device import choose_device
+from vae_runner.training.experiment import Experiment
+from vae_runner.training.trainer import Trainer
+
+Config = dict[str, Any]
+
+
+def factory(node: Config | None, trusted: bool = True) -> Callable[..., Any] | None:
+    """What `_target_` names, with the rest of the node as its settings, waiting for what it is handed; None for none."""
+    if not node or node.get("_target_") is None:
+        return None
+    settings = {key: value for key, value in node.items() if key != "_target_"}
+    return functools.partial(configs.resolve_target(node["_target_"], trusted), **settings)
+
+
+def make(node: Config | None, *handed: Any, trusted: bool = True, **more: Any) -> Any:
+    """What the node describes, or None."""
+    maker = factory(node, trusted)
+    return maker(*handed, **more) if maker else None
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(node: str) -> Data:
+    return make(json.loads(node)).open()
+
+
+def build_data(config: Config, device: torch.device) -> Data:
+    """The data on the device. The last ones read are kept: the jobs of a sweep share them."""
+    data = _opened(json.dumps(config["data"], sort_keys=True)).to(device)
+    data = copy.copy(data)
+    data.corruption = make(config["corruption"])
+    return data
+
+
+def build_model(config: Config, space: Space, trusted: bool = True) -> Any:
+    """The model, with initial weights from the global random state.
+
+    Raises UserError where the data's space does not fit what was chosen.
+    """
+    part = {
+        name: factory(config[name], trusted)
+        for name in ("model", "condition", "posterior", "prior", "likelihood", "architecture")
+    }
+    architecture = part["architecture"]()  # type: ignore[misc]
+    return part["model"](  # type: ignore[misc]
+        space,
+        part["condition"],
+        architecture,
+        part["posterior"],
+        part["prior"],
+        part["likelihood"],
+        latent_dim=config["latent_dim"],
+    )
+
+
+def build_experiment(config: Config) -> Experiment:
+    """Everything that `config` trains, on its device, the weights as the seed gives them."""
+    device = choose_device(config["trainer"]["device"])
+    data = build_data(config, device)
+    torch.manual_seed(config["seed"])
+    model = build_model(config, data.space).to(device)
+    steps_per_epoch = build_trainer(config).budget(len(data.train)).steps_per_epoch
+    return Experiment(
+        config=config,
+        data=data,
+        model=model,
+        objective=make(config["objective"]).to(device),
+        kl=make(config["kl"], steps_per_epoch).to(device),
+        optimizer=make(config["optimizer"]),
+        scheduler=make(config["scheduler"]),
+        device=device,
+    )
+
+
+def build_trainer(config: Config) -> Trainer:
+    return make(config["trainer"])
+
+
+class Run:
+    """A run read back: `Run.load(DIR)` gives its model on a device, its config, its summary and, when asked, its data."""
+
+    def __init__(self, directory: Path, config: Config, model: Any, device: torch.device, state: dict[str, Any]):
+        self.directory, self.config, self.model, self.device = directory, config, model, device
+        self.step, self.epoch = state["step"], state["epoch"]
+        self._objective_state = state["objective"]
+
+    @classmethod
+    def load(cls, directory: str | Path, *, device: str = "auto", weights: str = "best", trust: bool = False) -> "Run":
+        """The run in `directory`, with its `best` or its `last` weights, ready to use.
+
+        A config that names classes outside this library is refused unless `trust`: to load it is to run their code.
+
+        Raises UserError where the directory holds no run, or one that cannot be read.
+        """
+        files = RunDirectory(directory).require()
+        config = configs.load_saved(files.config, trusted=trust)
+        path = {"best": files.best, "last": files.last}[weights]
+        if not path.is_file():
+            raise UserError(f"run={directory}: it has no {weights} checkpoint yet (state: {files.state()})")
+        state = checkpoint.load(path)
+        chosen = choose_device(device)
+        space = Space(**{**state["space"], "shape": tuple(state["space"]["shape"])})
+        model = build_model(config, space, trusted=trust)
+        try:
+            model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: does not fit the config beside it ({reason})") from error
+        return cls(Path(directory), config, model.to(chosen).eval(), chosen, state)
+
+    @functools.cached_property
+    def data(self) -> Data:
+        """The data the run was trained on, read from where its config says.
+
+        Raises UserError where it is no longer there, or no longer fits the model.
+        """
+        data = build_data(self.config, self.device)
+        if data.space.shape != self.model.space.shape:
+            raise UserError(
+                f"run={self.directory}: its data now has examples of shape {data.space.shape}, "
+                f"the model was trained on {self.model.space.shape}"
+            )
+        return data
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return RunDirectory(self.directory).summary()
+
+    @functools.cached_property
+    def objective(self) -> Any:
+        objective = make(self.config["objective"])
+        objective.load_state_dict(self._objective_state)
+        return objective.to(self.device)
+
+    @functools.cached_property
+    def kl(self) -> Any:
+        """The weight of the KL term at the end of its schedule."""
+        kl = make(self.config["kl"], 1).to(self.device)
+        kl.finish()
+        return kl
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory)!r}, step {self.step}, {self.device})"
+

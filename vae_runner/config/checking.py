@@ -1,0 +1,188 @@
+"""Every key of a config against the settings of the class it is for, then the classes against each other.
+
+Two sources of truth: the signature of each `_target_`, and what one part requires of another:
+`requires = {"posterior.density": "why, for the user"}` and `needs(settings)` against the others' `provides`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from omegaconf import DictConfig
+
+from vae_runner.config.composing import choices_of, composed_files, keys_of, loader_of, resolved, tree_of
+from vae_runner.config.signatures import Setting, resolve_target, settings_of
+from vae_runner.config.tree import RECIPES
+from vae_runner.config.unknown import line_of, unknown_key
+from vae_runner.config.values import complaint, write
+from vae_runner.errors import UserError
+from vae_runner.settings import Range
+
+MISSING = "???"
+
+
+class TopLevel:
+    """What stands in the config outside any group."""
+
+    def __init__(
+        self,
+        *,
+        seed: Annotated[int, Range(0, 2**32 - 1)],
+        latent_dim: Annotated[int, Range(1, 65536)],
+        resume: str | None = None,
+    ) -> None:
+        raise NotImplementedError("a signature to check against, not a thing to make")
+
+
+def check(config: DictConfig, choices: Mapping[str, Any] | None = None, trusted: bool = True) -> None:
+    """Checks all of a config without building anything; nothing is imported from outside the library unless `trusted`.
+
+    choices: group -> option, for the messages; by default those that the config was composed from.
+
+    Raises:
+        UserError: what is wrong, a line for each mistake.
+    """
+    checker = _Checker(config, choices_of(config) if choices is None else choices, trusted)
+    checker.check()
+    if checker.problems:
+        raise UserError("\n".join(checker.problems))
+
+
+class _Checker:
+    def __init__(self, config: DictConfig, choices: Mapping[str, Any], trusted: bool) -> None:
+        self.config = config
+        self.values = resolved(config)
+        self.choices = choices
+        self.trusted = trusted
+        self.tree = tree_of(config)
+        self.known = set(keys_of(self.values))  # those that turn out to be unknown are taken out again
+        self.problems: list[str] = []
+        self.unknown: list[tuple[str, str, Any]] = []
+
+    def check(self) -> None:
+        top_level = {key: value for key, value in self.values.items() if key not in self.tree.nodes}
+        self._check_settings("", top_level, settings_of(TopLevel))
+        classes: dict[str, type] = {}
+        for group in self.tree.nodes:
+            if group not in self.values:
+                self.problems.append(f"{group}: missing; type {group}={next(iter(self.tree.options(group)), '...')}")
+            elif cls := self._check_node(group, self.values[group]):
+                classes[group] = cls
+        known = self.known - {f"{prefix}{name}" for prefix, name, _ in self.unknown}
+        for prefix, name, value in self.unknown:
+            self.problems.append(self._unknown(prefix, name, value, known))
+        if not self.problems:
+            self._check_requirements(classes)
+
+    def _check_node(self, key: str, node: Any) -> type | None:
+        """A mapping with a `_target_`: its class, if that could be found."""
+        if not isinstance(node, dict) or "_target_" not in node:
+            self.problems.append(f"{self._shown(key, node)}: must be a mapping with a _target_{self._origin(key)}")
+            return None
+        settings = {name: value for name, value in node.items() if name != "_target_"}
+        if node["_target_"] is None:
+            self.unknown += [(f"{key}.", name, value) for name, value in settings.items()]
+            return None
+        try:
+            cls = resolve_target(node["_target_"], self.trusted)
+        except UserError as error:
+            self.problems.append(f"{key}.{error}{self._origin(f'{key}._target_')}")
+            return None
+        allowed = settings_of(cls)
+        self.known |= {f"{key}.{name}" for name in allowed}
+        self._check_settings(f"{key}.", settings, allowed)
+        return cls
+
+    def _check_settings(self, prefix: str, given: Mapping[str, Any], allowed: Mapping[str, Setting]) -> None:
+        for name, value in given.items():
+            key = f"{prefix}{name}"
+            if name not in allowed:
+                self.unknown.append((prefix, name, value))
+            elif value == MISSING:
+                self._missing(key)
+            elif _has_target(value):
+                self._check_nested(key, value)
+            elif words := complaint(value, allowed[name].annotation):
+                self.problems.append(f"{self._shown(key, value)}: {words}{self._origin(key)}")
+        for name, setting in allowed.items():
+            if setting.required and name not in given:
+                self._missing(f"{prefix}{name}")
+
+    def _check_nested(self, key: str, value: Any) -> None:
+        """A part that is made of parts."""
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        if isinstance(value, dict) and "_target_" in value:
+            self._check_node(key, value)
+            return
+        for name, item in items:
+            if _has_target(item):
+                self._check_nested(f"{key}.{name}", item)
+
+    def _check_requirements(self, classes: Mapping[str, type]) -> None:
+        for group, cls in classes.items():
+            given = {name: value for name, value in self.values[group].items() if name != "_target_"}
+            defaults = {name: setting.default for name, setting in settings_of(cls).items()}
+            requirements = dict(getattr(cls, "requires", {}))
+            if hasattr(cls, "needs"):
+                requirements |= cls.needs({**defaults, **given})
+            for requirement, why in requirements.items():
+                other, _, capability = requirement.partition(".")
+                if capability not in getattr(classes.get(other), "provides", ()):
+                    self.problems.append(f"{self._option(group)} with {self._option(other)}: {why}")
+
+    def _missing(self, key: str) -> None:
+        group = key.partition(".")[0]
+        who = f"{self._option(group)} needs it" if "." in key else "a run needs it"
+        self.problems.append(f"{key}: missing, and {who}: type {key}=...")
+
+    def _unknown(self, prefix: str, name: str, value: Any, known: set[str]) -> str:
+        key = f"{prefix}{name}"
+        if key in RECIPES:
+            return f"{key}: its file must start with the line `# @package _global_`{self._origin(key)}"
+        shown = self._shown(key, value)
+        if "." in name:
+            nested = ": {".join(name.split(".")) + f": {write(value)}" + "}" * name.count(".")
+            return f"{shown}: a key with dots does not nest inside a file; write {nested}{self._origin(key)}"
+        return unknown_key(shown, key, known, self.choices, self.tree) + self._origin(key)
+
+    def _option(self, group: str) -> str:
+        return f"{group}={self.choices[group]}" if self.choices.get(group) else group
+
+    def _shown(self, key: str, value: Any) -> str:
+        """The key and its value as the user typed them, where he did."""
+        return self._typed(key) or f"{key}={write(value)}"
+
+    def _typed(self, key: str) -> str | None:
+        if "hydra" not in self.config:
+            return None
+        typed = [text for text in self.config.hydra.overrides.task if text.lstrip("+").partition("=")[0] == key]
+        return typed[-1] if typed else None
+
+    def _origin(self, key: str) -> str:
+        """The file and line that a setting comes from, unless it was typed on the command line."""
+        if "hydra" not in self.config or self._typed(key):
+            return ""
+        for package, path in reversed(composed_files(self.config, loader_of(self.config))):
+            prefix = f"{package}." if package and package != "_global_" else ""
+            if not f"{key}.".startswith(prefix):
+                continue
+            file = self.tree.file(path)
+            inner = key[len(prefix) :]
+            for parts in (inner.split("."), [inner]):
+                if line := line_of(file, parts):
+                    return f" ({_short(file)}, line {line})"
+            if inner in ("", package):
+                return f" ({_short(file)})"
+        return ""
+
+
+def _has_target(value: Any) -> bool:
+    """Whether a value is made of parts."""
+    if isinstance(value, dict):
+        return "_target_" in value or any(_has_target(v) for v in value.values())
+    return isinstance(value, list) and any(_has_target(v) for v in value)
+
+
+def _short(file: Path) -> Path:
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file

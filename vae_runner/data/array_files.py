@@ -1,0 +1,126 @@
+"""The arrays in a file, by name. No file is trusted: nothing in it is ever executed."""
+
+import csv
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_runner.errors import UserError
+
+ENDINGS = (".npz", ".npy", ".pt", ".csv")
+
+
+class Npz(Mapping[str, Any]):
+    """The arrays of a .npz, each read when it is asked for: others may be huge, or not arrays of numbers."""
+
+    def __init__(self, path: Path, origin: str) -> None:
+        self.origin = origin
+        self.file = np.load(path, allow_pickle=False)
+        if not isinstance(self.file, np.lib.npyio.NpzFile):
+            raise ValueError("not a .npz file inside")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.file.files
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.file[name]
+        except KeyError:
+            raise
+        except Exception as error:  # numpy and zipfile raise a dozen kinds for a broken file
+            raise UserError(f"{self.origin}: {name} cannot be read: {_line(error)}") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.file.files)
+
+    def __len__(self) -> int:
+        return len(self.file.files)
+
+
+def read_arrays(path: Path, origin: str, label: str | None, label_names: tuple[str, ...]) -> Mapping[str, Any]:
+    """Name -> array. A file of one array calls it `x`; so does a .csv, whose label column is `label` or a known name.
+
+    Raises UserError when the file is absent, of another kind, truncated or corrupt.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        kind = "a folder: for images use data=images" if path.is_dir() else f"not one of {', '.join(ENDINGS)}"
+        raise UserError(f"{origin}: {kind}")
+    if not path.is_file():
+        raise UserError(f"{origin}: there is no such file")
+    try:
+        if path.suffix.lower() == ".npz":
+            return Npz(path, origin)
+        if path.suffix.lower() == ".npy":
+            return {"x": np.load(path, allow_pickle=False)}
+        if path.suffix.lower() == ".pt":
+            return _torch_arrays(torch.load(path, map_location="cpu", weights_only=True), origin)
+        return _csv_arrays(path, origin, label, label_names)
+    except UserError:
+        raise
+    except pickle.UnpicklingError as error:
+        reason = "truncated or corrupt, or more in it than tensors and plain containers, which is never loaded"
+        raise UserError(f"{origin}: {reason}") from error
+    except Exception as error:  # numpy, zipfile, torch and csv raise a dozen kinds for a broken file
+        raise UserError(f"{origin}: truncated, corrupt or not an array file: {_line(error)}") from error
+
+
+def _torch_arrays(content: Any, origin: str) -> dict[str, Any]:
+    if isinstance(content, Tensor):
+        return {"x": content}
+    if isinstance(content, (tuple, list)) and 1 <= len(content) <= 2 and all(isinstance(t, Tensor) for t in content):
+        return dict(zip(("x", "y"), content, strict=False))
+    if isinstance(content, dict):
+        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
+    raise UserError(f"{origin}: holds neither a tensor, nor a pair (x, y), nor a dictionary of tensors")
+
+
+def _csv_arrays(path: Path, origin: str, label: str | None, label_names: tuple[str, ...]) -> dict[str, Any]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        first = [cell.strip() for cell in next(csv.reader(file), [])]
+    if not first:
+        raise UserError(f"{origin}: the file is empty")
+    header = not all(_is_number(cell) for cell in first)
+    names = first if header else [str(i) for i in range(len(first))]
+    if label is None:
+        label = next((name for name in names if header and name.lower() in label_names), None)
+    elif label not in names:
+        known = ", ".join(names[:20]) if header else f"no header, so columns are 0 to {len(names) - 1}"
+        raise UserError(f"data.y={label}: {path} has {known}")
+    columns = [i for i, name in enumerate(names) if name != label]
+    if not columns:
+        raise UserError(f"{origin}: no column besides the label's, {label}")
+    with path.open("rb") as content:
+        if sum(1 for _, line in zip(range(header + 1), content, strict=False) if line.strip()) <= header:
+            raise UserError(f"{origin}: a header and no rows")
+    options: dict[str, Any] = {
+        "delimiter": ",",
+        "skiprows": int(header),
+        "comments": None,
+        "quotechar": '"',
+        "ndmin": 2,
+        "encoding": "utf-8-sig",
+    }
+    arrays: dict[str, Any] = {"x": np.loadtxt(path, dtype=np.float32, usecols=columns, **options)}
+    if label is not None:
+        texts = np.loadtxt(path, dtype=str, usecols=[names.index(label)], **options)[:, 0]
+        arrays[label] = texts.astype(np.float64) if all(_is_number(text) for text in texts) else texts
+    return arrays
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

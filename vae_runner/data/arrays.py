@@ -1,0 +1,188 @@
+"""A user's own arrays: .npz, .npy, .pt or .csv."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_runner.data.array_files import read_arrays
+from vae_runner.data.source import Source, Stored
+from vae_runner.data.splits import Split, TensorSplit
+from vae_runner.errors import UserError
+
+X_NAMES = ("x", "images", "data", "X", "imgs", "inputs")
+Y_NAMES = ("y", "labels", "targets", "label", "target", "class")
+
+
+class Arrays(Source):
+    """Images (N, H, W), (N, C, H, W) or (N, H, W, C), or vectors (N, D), with or without labels.
+
+    x, y: the names of the arrays (in a .csv y is the label's column); None finds `x_train`, `y_train`, `x_test`,
+        `y_test` and `x_validation`, `y_validation`, or else one of `x`, `images`, `data` and `y`, `labels`, `targets`.
+    layout: where the channels of four-dimensional arrays are; `auto` finds the axis of 4 or fewer.
+    scale: `unit` takes the training examples' least and greatest value to 0 and 1 (others are clipped), `standardize`
+        their mean and deviation to 0 and 1; each column of vectors by itself, images as a whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        x: str | None = None,
+        y: str | None = None,
+        layout: Literal["auto", "channels_first", "channels_last"] = "auto",
+        scale: Literal["none", "unit", "standardize"] = "none",
+        **common,
+    ) -> None:
+        super().__init__(**common)
+        self.path = path
+        self.x = x
+        self.y = y
+        self.layout = layout
+        self.scaling = scale
+
+    @property
+    def origin(self) -> str:
+        return f"data.path={self.path}"
+
+    def load(self) -> Stored:
+        arrays = read_arrays(Path(self.path).expanduser(), self.origin, self.y, Y_NAMES)
+        xs, ys = self._choose(arrays)
+        splits = {split: self._examples(name, arrays[name]) for split, name in xs.items()}
+        shapes = {split: tuple(x.shape[1:]) for split, x in splits.items()}
+        if len(set(shapes.values())) > 1:
+            listed = ", ".join(f"{xs[split]} {shape}" for split, shape in shapes.items())
+            raise UserError(f"{self.origin}: examples of different shapes: {listed}")
+        labels, classes, class_names = self._labels({split: (name, arrays[name]) for split, name in ys.items()}, splits)
+        return Stored(
+            **{split: TensorSplit(x, labels.get(split)) for split, x in splits.items()},  # type: ignore[arg-type]
+            classes=classes,
+            class_names=class_names,
+        )
+
+    def _choose(self, arrays: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+        """Split -> the name of its examples, and of its labels."""
+        names = list(arrays)
+        for key, name in (("x", self.x), ("y", self.y)):
+            if name is not None and name not in arrays:
+                raise UserError(f"data.{key}={name}: {self.path} holds {', '.join(names)}")
+        if self.x is None and "x_train" in arrays:
+            known = ("train", "test", "validation")
+            xs = {split: f"x_{split}" for split in known if f"x_{split}" in arrays}
+            ys = {split: f"y_{split}" for split in known if f"y_{split}" in arrays}
+            if ys and ys.keys() != xs.keys():
+                raise UserError(f"{self.origin}: holds {', '.join(names)}; labels for all of the splits or none")
+            return xs, ys
+        y = self.y or next((name for name in Y_NAMES if name in arrays and name != self.x), None)
+        x = self.x or next((name for name in X_NAMES if name in arrays and name != y), None)
+        if x is None:
+            rest = [name for name in names if name != y]
+            if len(rest) != 1:
+                raise UserError(
+                    f"{self.origin}: which array holds the examples? It has {', '.join(names) or 'none'}; "
+                    f"say data.x=NAME (and data.y=NAME for labels)"
+                )
+            x = rest[0]
+        return {"train": x}, {} if y is None else {"train": y}
+
+    def _examples(self, name: str, value: Any) -> Tensor:
+        x = self._tensor(name, value)
+        shape = tuple(x.shape)
+        if x.ndim not in (2, 3, 4) or 0 in shape[1:]:
+            raise UserError(
+                f"{self.origin}: {name} has shape {shape}; images are (N, H, W), (N, C, H, W) or (N, H, W, C), "
+                f"vectors (N, D)"
+            )
+        if x.ndim == 3:
+            x = x.unsqueeze(1)
+        elif x.ndim == 4 and self._channels_last(name, shape):
+            x = x.permute(0, 3, 1, 2)
+        if x.dtype == torch.bool:
+            x = x.to(torch.float32)
+        return x.contiguous() if x.dtype == torch.uint8 else x.to(torch.float32).contiguous()
+
+    def _channels_last(self, name: str, shape: tuple[int, ...]) -> bool:
+        if self.layout != "auto":
+            return self.layout == "channels_last"
+        if shape[1] > 4 and shape[3] > 4:
+            raise UserError(
+                f"{self.origin}: {name} has shape {shape}: which axis counts the channels? "
+                f"say data.layout=channels_first or data.layout=channels_last"
+            )
+        return shape[1] > 4
+
+    def _labels(
+        self, named: dict[str, tuple[str, Any]], splits: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], int | None, list[str] | None]:
+        """Split -> labels (N,) counted from 0 with -1 for hidden, or factors (N, F); how many classes; their names."""
+        labels = {}
+        texts: list[str] | None = None
+        if any(isinstance(value, np.ndarray) and value.dtype.kind in "US" for _, value in named.values()):
+            texts = sorted({str(text) for _, value in named.values() for text in value.flat})
+        for split, (name, value) in named.items():
+            if texts is not None:
+                value = np.searchsorted(np.array(texts), np.asarray(value).astype(str))
+            y = self._tensor(name, value)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = y[:, 0]
+            if y.ndim not in (1, 2) or len(y) != len(splits[split]):
+                raise UserError(
+                    f"{self.origin}: labels {name} have shape {tuple(y.shape)} for {len(splits[split])} examples; "
+                    f"one label (or row of factors) for each is needed"
+                )
+            if y.is_floating_point() and not bool((y.isfinite() & (y == y.round())).all()):
+                raise UserError(f"{self.origin}: labels {name} must be whole numbers")
+            labels[split] = y.to(torch.long)
+        if len({y.ndim for y in labels.values()}) > 1:
+            raise UserError(f"{self.origin}: labels have one column in one split and several in another")
+        if not labels or next(iter(labels.values())).ndim == 2:
+            return labels, None, None
+        if any(bool((y < -1).any()) for y in labels.values()):
+            raise UserError(f"{self.origin}: labels count classes from 0 (-1 where hidden); one of them is below -1")
+        values = torch.cat(list(labels.values())).unique()
+        values = values[values >= 0]
+        if not len(values):
+            raise UserError(f"{self.origin}: all labels are -1, that is hidden")
+        # classes are counted without gaps, so labels such as 1 to 10 need no unused class
+        counted = {split: torch.where(y < 0, y, torch.searchsorted(values, y)) for split, y in labels.items()}
+        return counted, len(values), texts or [str(value) for value in values.tolist()]
+
+    def _tensor(self, name: str, value: Any) -> Tensor:
+        if isinstance(value, Tensor):
+            if value.is_complex() or value.is_sparse or value.is_quantized:
+                raise UserError(f"{self.origin}: {name} is not a dense array of real numbers")
+            return value.detach()
+        array = np.asarray(value)
+        if array.dtype.kind not in "buif":
+            raise UserError(f"{self.origin}: {name} holds {array.dtype}, not numbers")
+        if array.dtype.kind == "u" and array.dtype != np.uint8:
+            array = array.astype(np.int64)
+        return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+
+    def scale(self, train: Split, validation: Split, test: Split) -> tuple[Split, Split, Split]:
+        if self.scaling == "none":
+            return train, validation, test
+        values = _values(train)
+        # the columns of a table have units of their own, the pixels of an image share one
+        axes = (0,) if values.ndim == 2 else tuple(range(values.ndim))
+        if self.scaling == "unit":
+            shift = values.amin(axes, keepdim=True)
+            width = values.amax(axes, keepdim=True) - shift
+        else:
+            shift = values.mean(axes, keepdim=True)
+            width = values.std(axes, correction=0, keepdim=True)
+        width = torch.where(width > 0, width, 1)
+
+        def scaled(split: Split) -> Split:
+            x = (_values(split) - shift) / width
+            return TensorSplit(x.clamp_(0, 1) if self.scaling == "unit" else x, split.take(torch.arange(len(split)))[1])
+
+        return scaled(train), scaled(validation), scaled(test)
+
+
+def _values(split: Split) -> Tensor:
+    x, _ = split.take(torch.arange(len(split)))
+    return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x

@@ -1,0 +1,63 @@
+"""Stored examples -> batches on the device."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from vae_runner.data.space import Batch, Space
+from vae_runner.data.splits import Split
+
+
+class Data:
+    """Three splits of one space, and the way from a split to a batch.
+
+    class_names: of the classes y counts, in their order. factor_names: of the columns of y, where y is (N, F).
+    corruption: makes what the encoder sees from x; None leaves it as it is.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        train: Split,
+        validation: Split,
+        test: Split,
+        *,
+        binarize: str = "none",
+        class_names: list[str] | None = None,
+        factor_names: list[str] | None = None,
+    ) -> None:
+        self.space = space
+        self.train = train
+        self.validation = validation
+        self.test = test
+        self.binarize = binarize
+        self.class_names = class_names
+        self.factor_names = factor_names
+        self.corruption: Callable[[Tensor], Tensor] | None = None
+
+    def to(self, device: torch.device | str) -> "Data":
+        """The same data with all its examples on `device`."""
+        moved = copy.copy(self)
+        moved.train = self.train.to(device)
+        moved.validation = self.validation.to(device)
+        moved.test = self.test.to(device)
+        return moved
+
+    def batch(self, split: Split, indices: Tensor, generator: Generator | None = None) -> Batch:
+        """The examples of `split` at `indices` (N,), on the split's device, without a host-device synchronisation.
+
+        x is float32, uint8 divided by 255. Stochastic binarisation draws afresh each time, from `generator` or
+        else the global random state: each pixel is 1 with its grey level as
+        probability (Salakhutdinov and Murray, 2008).
+        """
+        x, y = split.take(indices)
+        if x.dtype == torch.uint8:
+            x = x.to(torch.float32).div_(255)
+        if self.binarize == "threshold":
+            x = x.gt_(0.5)
+        elif self.binarize == "stochastic":
+            # torch.bernoulli draws in double precision, at four times the cost
+            x = torch.rand(x.shape, device=x.device, generator=generator).lt_(x)
+        return Batch(x=x, input=x if self.corruption is None else self.corruption(x), y=y)

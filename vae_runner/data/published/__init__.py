@@ -1,0 +1,1 @@
+"""The published data sets that torchvision knows, read from their official files."""

@@ -1,0 +1,139 @@
+"""What every source of data shares: how it is split, limited, checked and binarised."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+
+from vae_runner.data.data import Data
+from vae_runner.data.space import Space
+from vae_runner.data.splits import SUPPORTS, Examples, Split
+from vae_runner.errors import UserError
+from vae_runner.settings import Range
+
+
+@dataclass
+class Stored:
+    """What a source holds. A split of its own that it lacks is None; `classes` counts the labels over all splits."""
+
+    train: Examples
+    test: Examples | None = None
+    validation: Examples | None = None
+    classes: int | None = None
+    class_names: list[str] | None = None
+    factor_names: list[str] | None = None
+
+
+class Source:
+    """A source of examples; a subclass says where they are in `load`.
+
+    validation, test: below 1 a fraction of the training examples, else their number; 0 none; None the source's own
+        split (for test, where there is none: a tenth). What is taken is taken from train.
+    limit: keeps this many of the training examples that remain.
+    binarize: `threshold` at 1/2 or `stochastic`, drawn afresh for each batch.
+    split_seed: of the permutation that decides who goes where; a smaller limit keeps a part of a larger one's examples.
+    """
+
+    def __init__(
+        self,
+        *,
+        validation: Annotated[float, Range(0)] | None = 0.1,
+        test: Annotated[float, Range(0)] | None = None,
+        limit: Annotated[int, Range(2)] | None = None,
+        binarize: Literal["none", "threshold", "stochastic"] = "none",
+        split_seed: Annotated[int, Range(0, 2**63 - 1)] = 0,
+    ) -> None:
+        self.validation = validation
+        self.test = test
+        self.limit = limit
+        self.binarize = binarize
+        self.split_seed = split_seed
+
+    @property
+    def origin(self) -> str:
+        """What a message about the data begins with."""
+        return "data"
+
+    def load(self) -> Stored:
+        """The source's examples, as it orders and splits them. Raises UserError when they cannot be had."""
+        raise NotImplementedError
+
+    def scale(self, train: Split, validation: Split, test: Split) -> tuple[Split, Split, Split]:
+        """The splits after whatever may depend on what the training examples turned out to be."""
+        return train, validation, test
+
+    def open(self) -> Data:
+        """The checked data. Raises UserError for too few examples, NaN, or values that cannot be binarised."""
+        stored = self.load()
+        splits = [examples.read() for examples in self._divide(stored)]
+        if len(splits[0]) < 2:
+            raise UserError(f"{self.origin}: {len(splits[0])} examples to train on, at least 2 are needed")
+        for name, split in zip(("training", "validation", "test"), splits, strict=True):
+            if not split.finite():
+                raise UserError(f"{self.origin}: the {name} examples contain NaN or infinite values: {_where(split)}")
+        train, validation, test = self.scale(*splits)
+        support = max((split.support() for split in (train, validation, test) if len(split)), key=SUPPORTS.index)
+        if self.binarize != "none":
+            if support == "real":
+                raise UserError(
+                    f"data.binarize={self.binarize}: the values of {self.origin} are not within [0, 1]; "
+                    f"scale them first (arrays: data.scale=unit) or set data.binarize=none"
+                )
+            support = "binary"
+        return Data(
+            Space(train.shape, support, stored.classes),
+            train,
+            validation,
+            test,
+            binarize=self.binarize,
+            class_names=stored.class_names,
+            factor_names=stored.factor_names,
+        )
+
+    def _divide(self, stored: Stored) -> tuple[Examples, Examples, Examples]:
+        total = len(stored.train)
+        if total < 2:
+            raise UserError(f"{self.origin}: {total} examples to train on, at least 2 are needed")
+        test_size = 0.1 if self.test is None and stored.test is None else self.test
+        if self.validation is None and stored.validation is None:
+            raise UserError("data.validation=null: this source has no validation split of its own; give a number")
+        tested = _count("data.test", test_size, total)
+        validated = _count("data.validation", self.validation, total - tested)
+        if tested + validated > total - 2:
+            raise UserError(
+                f"{self.origin}: {total} examples, of which data.test takes {tested} and data.validation {validated}: "
+                f"at least 2 must remain to train on"
+            )
+        if tested == validated == 0 and (self.limit is None or self.limit >= total):
+            train = stored.train
+            order = torch.arange(0)
+        else:
+            order = torch.randperm(total, generator=torch.Generator().manual_seed(self.split_seed))
+            rest = order[tested + validated :]
+            train = stored.train.subset(rest[: self.limit].sort().values)
+        own = (order[tested : tested + validated], order[:tested])
+        validation = stored.validation if self.validation is None else stored.train.subset(own[0].sort().values)
+        test = stored.test if test_size is None else stored.train.subset(own[1].sort().values)
+        assert validation is not None
+        assert test is not None
+        return train, validation, test
+
+
+def _count(key: str, value: float | None, total: int) -> int:
+    """How many of `total` examples a setting asks for."""
+    if not value:
+        return 0
+    if value < 1:
+        return max(1, round(value * total))
+    if value != int(value):
+        raise UserError(f"{key}={value}: a fraction below 1, or a whole number of examples")
+    return int(value)
+
+
+def _where(split: Split) -> str:
+    for start in range(0, len(split), 1024):
+        x, _ = split.take(torch.arange(start, min(start + 1024, len(split))))
+        bad = (~x.isfinite()).flatten(1).any(1)
+        if bad.any():
+            return f"the first is example {start + int(bad.int().argmax())} of them"
+    raise AssertionError("all values are finite")

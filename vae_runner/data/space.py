@@ -1,0 +1,51 @@
+"""What an example is, and what a model is handed: the vocabulary between data and everything above it."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Space:
+    """The space the examples live in.
+
+    shape: of one example, without the batch: `(D,)` vectors, `(C, H, W)` images.
+    support: `binary` {0, 1}, `unit` [0, 1], `real`.
+    classes: how many, where the data has labels.
+    ragged: whether examples differ in length (then `Batch.mask` is given).
+    """
+
+    shape: tuple[int, ...]
+    support: str
+    classes: int | None = None
+    ragged: bool = False
+
+    @property
+    def image(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def size(self) -> int:
+        """Dimensions of one example."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+@dataclass
+class Batch:
+    """N examples on the device.
+
+    x: the target (N, *shape). input: what the encoder sees, x unless it was corrupted.
+    y: class (N,), -1 where hidden, or factors (N, F). c: the condition, embedded by the model. mask: 1 where x counts.
+    """
+
+    x: Tensor
+    input: Tensor
+    y: Tensor | None = None
+    c: Tensor | None = None
+    mask: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)

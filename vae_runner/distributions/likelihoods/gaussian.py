@@ -1,0 +1,37 @@
+"""Independent Gaussian values: log p(x|z) = -sum_d [ (x_d - m_d)^2 / (2 s_d^2) + log s_d + 1/2 log 2 pi ].
+
+With a fixed scale s this is the squared error, weighed against the KL by 1 / (2 s^2); a learned shared one finds that
+weight by maximum likelihood (sigma-VAE, Rybkin et al. 2021).
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vae_runner.distributions.likelihoods.location_scale import LocationScale
+from vae_runner.distributions.numerics import LOG_TWO_PI, sum_event
+
+
+class IndependentGaussian:
+    """N examples of independent values, `mean` (N, *shape) and `log_scale`, of the same shape or a scalar."""
+
+    def __init__(self, mean: Tensor, log_scale: Tensor) -> None:
+        self.mean = mean
+        self.log_scale = log_scale
+
+    def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(x) in nats, (N,), of x (N, *shape)."""
+        error = ((x - self.mean) * (-self.log_scale).exp()).square()
+        normaliser = (self.log_scale + 0.5 * LOG_TWO_PI).expand_as(error)
+        return -0.5 * sum_event(error, mask) - sum_event(normaliser, mask)
+
+    def sample(self) -> Tensor:
+        return self.mean + self.log_scale.exp() * torch.randn_like(self.mean)
+
+
+class Gaussian(LocationScale):
+    """`scale` is the standard deviation."""
+
+    option: ClassVar[str] = "gaussian"
+    family: ClassVar[type] = IndependentGaussian

@@ -1,0 +1,1 @@
+"""Families of q(z|x,c): from the network's parameters to a distribution over latents."""

@@ -1,0 +1,8 @@
+"""What a user can get wrong."""
+
+
+class UserError(Exception):
+    """A mistake of the user's: shown as one line without a traceback, exit code 2.
+
+    The message says which key or file, what was given, what is allowed, and what to type instead.
+    """

@@ -1,0 +1,149 @@
+"""The figures of a model on a split: the bound and its terms, and how the latents are used.
+
+All in nats per example. The noise is drawn from a seed of its own and the training's random state is left as it was
+found, so that a figure is the same whenever it is taken.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_runner.data.data import Data
+from vae_runner.data.splits import Split
+from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
+from vae_runner.kl import KL
+
+BLOCK = 1000  # examples at a time
+MUTUAL_INFORMATION_EXAMPLES = 512
+CODES = 10_000  # codes kept for maps, at most
+
+
+@dataclass
+class Evaluation:
+    """figures: means over the split by name; None where a figure is undefined. kl_units: mean KL by unit, (U,).
+
+    codes: means of q(z|x) of the first examples (M, D), labels: their y. `kl_is_estimate`: whether the KL is a Monte
+    Carlo one. `examples`: how many were seen. `units`: latent units, of which `active_units` are active.
+    """
+
+    figures: dict[str, float | None]
+    kl_units: Tensor | None
+    codes: Tensor
+    labels: Tensor | None
+    kl_is_estimate: bool
+    examples: int
+    units: int
+
+
+def blocks(split: Split, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:
+    """The indices of a split, block by block; of the first `limit` examples."""
+    n = len(split) if limit is None else min(len(split), limit)
+    for start in range(0, n, BLOCK):
+        yield torch.arange(start, min(start + BLOCK, n), device=device)
+
+
+class Preserved:
+    """A block of code with a random state of its own, in evaluation mode and without gradients."""
+
+    def __init__(self, model: torch.nn.Module, device: torch.device, seed: int):
+        self.model, self.device, self.seed = model, device, seed
+
+    def __enter__(self) -> None:
+        devices = [self.device] if self.device.type == "cuda" else []
+        self._fork = torch.random.fork_rng(devices)
+        self._fork.__enter__()
+        torch.manual_seed(self.seed)
+        self._training = self.model.training
+        self.model.eval()
+        self._no_grad = torch.no_grad()
+        self._no_grad.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._no_grad.__exit__(*error)
+        self.model.train(self._training)
+        self._fork.__exit__(*error)
+
+
+def evaluate(
+    model: Any,
+    objective: Any,
+    kl: KL,
+    data: Data,
+    split: Split,
+    device: torch.device,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Evaluates a model on a split, or on its first `limit` examples.
+
+    `loss` and its terms are what is minimised, with the weight that `kl` has now. `elbo` is log_px - kl with weight one
+    and no floor, from one sample of z per example; log_px is averaged over it.
+    """
+    with Preserved(model, device, seed):
+        total: dict[str, Tensor] = {}
+        kl_units, codes, labels, estimate, seen = None, [], [], False, 0
+        moments = Moments()
+        information: Tensor | None = None
+        for indices in blocks(split, device, limit):
+            batch = data.batch(split, indices)
+            losses, evidence = objective.losses(model, batch, kl)
+            figures = figures_of(losses, totals_of(losses), evidence)
+            for name, value in figures.items():
+                total[name] = total.get(name, 0) + value.double() * len(batch)
+            code = torch.cat([level.code.flatten(1) for level in evidence.levels], 1)
+            moments.add(torch.cat([_by_unit(level.code) for level in evidence.levels], 1))
+            if seen < CODES:
+                codes.append(code[: CODES - seen].float().cpu())
+                labels.append(None if batch.y is None else batch.y[: CODES - seen].cpu())
+            if evidence.has_density:
+                units = torch.cat([level.kl_units.double().sum(0) for level in evidence.levels])
+                kl_units = units if kl_units is None else kl_units + units
+                estimate = evidence.kl_is_estimate
+                if information is None and len(evidence.levels) == 1:
+                    information = mutual_information(evidence.levels[0], MUTUAL_INFORMATION_EXAMPLES)
+            seen += len(batch)
+        result: dict[str, float | None] = {name: float(value) / seen for name, value in total.items()}
+        log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
+        result["elbo"] = None if kl_mean is None or log_px is None else log_px - kl_mean
+        result["active_units"] = int((moments.variance() > ACTIVE).sum()) if seen > 1 else None
+        result["mutual_information"] = None if information is None else float(information)
+        return Evaluation(
+            figures=result,
+            kl_units=None if kl_units is None else (kl_units / seen).float().cpu(),
+            codes=torch.cat(codes),
+            labels=None if labels[0] is None else torch.cat(labels),  # type: ignore[arg-type]
+            kl_is_estimate=estimate,
+            examples=seen,
+            units=moments.variance().numel(),
+        )
+
+
+def totals_of(losses: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The loss of each phase: the sum of its terms, so that the log always adds up."""
+    return {phase: functools.reduce(torch.add, terms.values()) for phase, terms in losses.items()}
+
+
+def figures_of(
+    losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], evidence: Any
+) -> dict[str, Tensor]:
+    """What is logged of a batch, as scalars: each loss and its terms, log_px, and the KL where it is defined."""
+    figures: dict[str, Tensor] = {}
+    for phase, terms in losses.items():
+        name = "loss" if phase == "model" else f"loss_{phase}"
+        figures[name] = totals[phase].detach()
+        figures |= {f"{name}_{term}": value.detach() for term, value in terms.items()}
+    with torch.no_grad():
+        figures["log_px"] = evidence.log_px.mean()
+        if evidence.has_density:
+            figures["kl"] = evidence.kl.mean()
+    return figures
+
+
+def _by_unit(code: Tensor) -> Tensor:
+    """Codes (B, D, *spatial) as (B, D): a channel of maps is one unit, here by its mean."""
+    return code.flatten(2).mean(2) if code.dim() > 2 else code

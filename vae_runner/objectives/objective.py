@@ -1,0 +1,43 @@
+"""What is minimised, and by whom."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from vae_runner.data.space import Batch
+from vae_runner.kl import KL
+from vae_runner.models.evidence import Evidence
+
+
+@dataclass
+class Phase:
+    """One player: the parameters it moves, what it changes in the optimizer's settings, and how often it moves."""
+
+    parameters: list[nn.Parameter]
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    every: int = 1
+
+
+class Objective(nn.Module):
+    """A loss of one player: the sum of the `terms` that a subclass names.
+
+    An objective with several players owns its networks and overrides `phases` and `losses`.
+    """
+
+    requires: dict[str, str] = {}
+    provides: set[str] = set()
+    samples = 1  # draws of z per example
+
+    def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
+        """The terms of the loss by name, scalars in nats per example, means over the batch."""
+        raise NotImplementedError
+
+    def phases(self, model: nn.Module) -> dict[str, Phase]:
+        return {"model": Phase(list(model.parameters()))}
+
+    def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
+        """The terms of each phase, by name, and the evidence they came from. All phases share one forward pass."""
+        evidence = model(batch, self.samples)
+        terms = self.terms(evidence, kl)
+        return {"model": {**terms, **evidence.penalties}}, evidence

@@ -1,0 +1,224 @@
+"""What a person sees while a run goes on, and what its train.log keeps.
+
+On a terminal a live line under the messages; when piped, plain lines. Both set-ups are undone when their `with` ends,
+so that the jobs of a sweep, run by one process, each have a log of their own.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from vae_runner.reporting.formats import duration, number
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+logger = logging.getLogger("vae_runner")
+
+STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL: "bold red"}
+
+_said: set[str] = set()
+
+
+class _Terminal(Console):
+    def on_broken_pipe(self) -> None:
+        # who reads along may stop reading (`| head`, a closed window): no reason to end a training
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Terminal(highlight=False)
+
+
+class _ConsoleHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "live", False) and _is_live():
+            return
+        style = STYLES.get(record.levelno)
+        prefix = f"{record.levelname.lower()}: " if style else ""
+        # soft wrap: one message stays one line in a pipe
+        console.print(Text(prefix + self.format(record), style or ""), soft_wrap=True)
+
+
+@contextmanager
+def console_logging() -> Iterator[None]:
+    """Messages of `vae_runner` go to the standard output, until the `with` ends."""
+    with _handling(_ConsoleHandler()):
+        yield
+
+
+@contextmanager
+def file_logging(path: Path) -> Iterator[None]:
+    """Messages of `vae_runner` are appended to a file, with their time, until the `with` ends: one job, one file.
+
+    What `warn_once` has said is forgotten at both ends: the next job says it again.
+    """
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    _said.clear()
+    try:
+        with _handling(handler):
+            yield
+    finally:
+        _said.clear()
+
+
+@contextmanager
+def _handling(handler: logging.Handler) -> Iterator[None]:
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def warn_once(message: str, key: str | None = None) -> None:
+    """A warning that is given once in a run, however often its `key` (the message, if none) comes up."""
+    if (key or message) not in _said:
+        _said.add(key or message)
+        logger.warning(message)
+
+
+def show(table: "Table") -> None:
+    """Prints a table: as wide as the terminal, or as wide as it needs when piped."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        console.print(table, soft_wrap=True, width=100_000)
+
+
+class Progress:
+    """How far a training is, how fast, and what it reached.
+
+        with Progress(total_steps, start=step, steps_per_epoch=469) as progress:
+            progress.update(step)                     # every step: under a microsecond
+            progress.update(step, {"loss": loss})     # at logging points
+
+    On a terminal the line is drawn anew, at most every `refresh` seconds. A plain line goes to the log, and to the
+    standard output where that is no terminal, at most every `interval` seconds, at the last step, and when `show=True`.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        start: int = 0,
+        *,
+        steps_per_epoch: int | None = None,
+        interval: float = 10.0,
+        refresh: float = 0.5,
+    ) -> None:
+        self.total_steps = total_steps
+        self.step = start
+        self._steps_per_epoch = steps_per_epoch
+        self._interval = interval
+        self._refresh = refresh if _is_live() else interval
+        self._figures: dict[str, float] = {}
+        now = time.monotonic()
+        # the rate is that of the last marks, so that it follows a machine that slows down
+        self._marks = deque([(now, start)], maxlen=30)
+        self._due = now + self._refresh
+        self._line_due = now + interval
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Progress":
+        if _is_live():
+            from rich.live import Live
+
+            self._live = Live(self._bar(), console=console, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def update(self, step: int, figures: Mapping[str, float | None] | None = None, show: bool = False) -> None:
+        """`step` steps are done. figures: the latest, kept until others of the same name come; None clears one."""
+        self.step = step
+        if figures:
+            self._take(figures)
+        now = time.monotonic()
+        if now < self._due and step < self.total_steps and not show:
+            return
+        self._due = now + self._refresh
+        self._marks.append((now, step))
+        if self._live:
+            self._live.update(self._bar(), refresh=True)
+        if show or now >= self._line_due or step >= self.total_steps:
+            self._line_due = now + self._interval
+            logger.info(self.line(), extra={"live": not show})
+
+    def close(self) -> None:
+        """Leaves the last state on the screen and gives the terminal back."""
+        if self._live:
+            self._live.update(self._bar(), refresh=True)
+            self._live.stop()
+            self._live = None
+
+    def line(self) -> str:
+        """The state in one line of text."""
+        return "  ".join([*self._position(), *self._news()])
+
+    @property
+    def rate(self) -> float | None:
+        """Steps per second, of late; None before any was measured."""
+        (then, before), (now, step) = self._marks[0], self._marks[-1]
+        return (step - before) / (now - then) if step > before and now > then else None
+
+    def _take(self, figures: Mapping[str, float | None]) -> None:
+        for name, value in figures.items():
+            if value is None:
+                self._figures.pop(name, None)
+            else:
+                self._figures[name] = value
+
+    def _position(self) -> list[str]:
+        parts = [f"step {self.step}/{self.total_steps}"]
+        if self._steps_per_epoch:
+            epochs = -(-self.total_steps // self._steps_per_epoch)
+            epoch = min(-(-max(self.step, 1) // self._steps_per_epoch), epochs)
+            parts.insert(0, f"epoch {epoch}/{epochs}")
+        return parts
+
+    def _news(self) -> list[str]:
+        parts = [f"{name} {number(value)}" for name, value in self._figures.items()]
+        rate = self.rate
+        if rate:
+            parts.append(f"{number(rate, 3)} steps/s")
+            if self.step < self.total_steps:
+                parts.append(f"{duration((self.total_steps - self.step) / rate)} left")
+        return parts
+
+    def _bar(self) -> "Table":
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        bar = Table.grid(padding=(0, 2, 0, 0))
+        bar.add_column(no_wrap=True)
+        bar.add_column(width=20)
+        bar.add_column(no_wrap=True, overflow="ellipsis")
+        progress = ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=20)
+        bar.add_row("  ".join(self._position()), progress, "  ".join(self._news()))
+        return bar
+
+
+def _is_live() -> bool:
+    return console.is_terminal and not console.is_dumb_terminal

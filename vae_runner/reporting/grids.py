@@ -1,0 +1,167 @@
+"""Sharp, labelled grids of images.
+
+Small images are enlarged by a whole number of pixels, so that an 8x8 digit is large and no pixel is blurred. The layout
+depends on the number and the size of the images only: pictures of one run can be flicked through.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vae_runner.reporting.arrays import Values, as_array
+
+Limits = tuple[float, float]
+
+GAP = 2
+GROUP_GAP = 12
+MARGIN = 8
+LARGEST_FONT, SMALLEST_FONT = 14, 9
+LARGEST_SIDE = 256
+PANELS = 8
+BACKGROUND, INK = (255, 255, 255), (40, 40, 40)
+
+
+def grid(
+    images: Values,
+    columns: int | None = None,
+    *,
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+    title: str | None = None,
+    limits: Limits = (0.0, 1.0),
+    min_side: int = 48,
+    group_rows: int | None = None,
+) -> Image.Image:
+    """One picture of many images, row by row.
+
+    images: (N, C, H, W) or (N, H, W); values outside `limits` are clipped, not-a-number is drawn as the lower limit.
+    columns: as many as make the grid square, unless given here or by `column_labels`.
+    min_side: an image whose longer side is below it is enlarged by the smallest whole factor that reaches it.
+    group_rows: a wider gap follows each group of so many rows.
+    """
+    if not len(images):
+        raise ValueError("a grid of no images")
+    factor = math.ceil(min_side / max(images.shape[-2:]))
+    tiles = [_tile(image, factor) for image in as_pixels(images, limits)]
+    columns = columns or (len(column_labels) if column_labels else math.ceil(math.sqrt(len(tiles))))
+    columns = min(columns, len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    width, height = tiles[0].size
+
+    left = MARGIN + (max(_width(label) for label in row_labels) + MARGIN if row_labels else 0)
+    top = MARGIN + (LARGEST_FONT + MARGIN if title else 0) + (LARGEST_FONT + GAP * 2 if column_labels else 0)
+    x_of = [left + column * (width + GAP) for column in range(columns)]
+    y_of = [top + row * (height + GAP) + (row // group_rows if group_rows else 0) * GROUP_GAP for row in range(rows)]
+
+    canvas_width = max(x_of[-1] + width + MARGIN, 2 * MARGIN + _width(title or ""))
+    canvas = Image.new("RGB", (canvas_width, y_of[-1] + height + MARGIN), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for index, tile in enumerate(tiles):
+        canvas.paste(tile, (x_of[index % columns], y_of[index // columns]))
+    if title:
+        draw.text((MARGIN, MARGIN), title, fill=INK, font=_font(LARGEST_FONT), anchor="lt")
+    for x, label in zip(x_of, column_labels or (), strict=False):
+        text, font = _fit(label, width)
+        draw.text((x + width / 2, top - GAP * 2), text, fill=INK, font=font, anchor="ms")
+    for y, label in zip(y_of, row_labels or (), strict=False):
+        draw.text((left - MARGIN, y + height / 2), label, fill=INK, font=_font(LARGEST_FONT), anchor="rm")
+    return canvas
+
+
+def reconstruction_grid(
+    x: Values,
+    reconstruction: Values,
+    input: Values | None = None,
+    *,
+    columns: int = 10,
+    title: str | None = None,
+    limits: Limits = (0.0, 1.0),
+    min_side: int = 48,
+) -> Image.Image:
+    """Each example above its reconstruction, and below what the encoder saw, where that is not the example itself.
+
+    All three (N, C, H, W). Give `input` only where it was corrupted.
+    """
+    sources = {"target": x, "reconstruction": reconstruction}
+    if input is not None:
+        sources = {"input": input, **sources}
+    arrays = {label: _as_real(images) for label, images in sources.items()}
+    count = len(arrays["target"])
+    columns = min(columns, count)
+    blocks = math.ceil(count / columns)
+    # a last block that is not full keeps its place in the grid: its missing cells are as white as the background
+    full = [_padded(images, blocks * columns, limits[1]) for images in arrays.values()]
+    order = [images[block * columns : (block + 1) * columns] for block in range(blocks) for images in full]
+    return grid(
+        np.concatenate(order),
+        columns,
+        row_labels=list(arrays) * blocks,
+        title=title,
+        limits=limits,
+        min_side=min_side,
+        group_rows=len(arrays),
+    )
+
+
+def as_pixels(images: Values, limits: Limits = (0.0, 1.0)) -> np.ndarray:
+    """Bytes for drawing: (N, H, W) grey or (N, H, W, 3) colour, `limits` brought to 0 and 255.
+
+    Neither one nor three channels: the channels side by side in grey, the first eight of them.
+    """
+    array = _as_real(images)
+    if array.ndim == 3:
+        array = array[:, None]
+    low, high = limits
+    scaled = (np.nan_to_num(array, nan=low, posinf=high, neginf=low) - low) / max(high - low, 1e-12)
+    pixels = (scaled.clip(0, 1) * 255).round().astype(np.uint8)
+    channels = pixels.shape[1]
+    if channels == 3:
+        return pixels.transpose(0, 2, 3, 1)
+    if channels == 1:
+        return pixels[:, 0]
+    return np.concatenate([pixels[:, channel] for channel in range(min(channels, PANELS))], axis=-1)
+
+
+def _as_real(images: Values) -> np.ndarray:
+    array = as_array(images)
+    return array / np.float32(255) if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def _tile(pixels: np.ndarray, factor: int) -> Image.Image:
+    image = Image.fromarray(pixels)
+    longer = max(image.size)
+    if longer > LARGEST_SIDE:
+        return image.reduce(math.ceil(longer / LARGEST_SIDE))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _padded(images: np.ndarray, count: int, value: float) -> np.ndarray:
+    missing = count - len(images)
+    return np.concatenate([images, np.full((missing, *images.shape[1:]), value, images.dtype)]) if missing else images
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Pillow's own font has neither Greek nor accented letters; DejaVu comes with matplotlib
+    import matplotlib
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
+def _width(text: str) -> int:
+    return math.ceil(_font(LARGEST_FONT).getlength(text))
+
+
+def _fit(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
+    """The largest font in which the text fits, and the text, cut where it fits in none."""
+    for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
+        if _font(size).getlength(text) <= width:
+            return text, _font(size)
+    font = _font(SMALLEST_FONT)
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…", font

@@ -1,0 +1,54 @@
+"""How long a run is and when something is due: arithmetic on the step count alone, so that a resumed run agrees."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+VALIDATIONS = 20  # a run without an interval of its own is validated about this often
+
+
+@dataclass(frozen=True)
+class Budget:
+    """examples: of the training split. steps: of the whole run."""
+
+    examples: int
+    batch_size: int
+    steps: int
+
+    @classmethod
+    def of(cls, examples: int, batch_size: int, epochs: int | None, steps: int | None, default_steps: int) -> "Budget":
+        """The shorter of `epochs` and `steps`; whole epochs that come closest to `default_steps` where neither is given."""
+        epoch = steps_per_epoch(examples, batch_size)
+        if epochs is None and steps is None:
+            epochs = max(1, round(default_steps / epoch))
+        limits = [n for n in (None if epochs is None else epochs * epoch, steps) if n is not None]
+        return cls(examples, batch_size, min(limits))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return steps_per_epoch(self.examples, self.batch_size)
+
+    @property
+    def epochs(self) -> float:
+        return self.steps / self.steps_per_epoch
+
+    def interval(self, epochs: int | None, steps: int | None) -> int:
+        """An interval in steps; where neither is given, whole epochs so that about `VALIDATIONS` fit into the run."""
+        if steps is not None:
+            return steps
+        if epochs is None:
+            epochs = max(1, math.ceil(self.epochs / VALIDATIONS))
+        return epochs * self.steps_per_epoch
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The order of the examples in an epoch: a function of the seed and the epoch, so that position is arithmetic."""
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        return torch.randperm(self.examples, generator=generator)
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """The last, shorter batch counts, unless it is of one example: batch normalisation has no variance for it."""
+    whole, rest = divmod(examples, batch_size)
+    return max(1, whole + (rest > 1))

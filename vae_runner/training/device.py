@@ -1,0 +1,46 @@
+"""Where and how precisely to compute."""
+
+import contextlib
+from typing import Any
+
+import torch
+
+from vae_runner.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA, then MPS, then the CPU.
+
+    Raises UserError where it is unknown or not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"trainer.device={name}: no such kind of device; use auto, cpu, cuda, cuda:N or mps") from None
+    there = {
+        "cpu": device.index in (None, 0),
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        found = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        found += ["mps"] if torch.backends.mps.is_available() else []
+        raise UserError(f"trainer.device={name}: not on this machine, which has {', '.join(found)}; use auto")
+    return device
+
+
+def autocast(device: torch.device, precision: str) -> Any:
+    """The context of a forward pass at that precision."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits for the device, so that a clock read afterwards tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -1,0 +1,259 @@
+"""The state of one fit: what the loop steps, logs, validates, saves and brings back."""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from vae_runner.data.space import Batch
+from vae_runner.errors import UserError
+from vae_runner.evaluation.evaluate import Evaluation, evaluate
+from vae_runner.run_directory import RunDirectory
+from vae_runner.training import checkpoint
+from vae_runner.training.average import MovingAverage
+from vae_runner.training.experiment import Experiment
+from vae_runner.training.nonfinite import NonFinite, explain
+from vae_runner.training.recorder import Recorder
+from vae_runner.training.step import Player, TrainingStep
+from vae_runner.training.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Fitting:
+    """Owns the optimizers, the running sums, the best figure so far, and the recorder."""
+
+    def __init__(self, trainer: Any, experiment: Experiment, directory: RunDirectory):
+        self.trainer, self.experiment, self.directory = trainer, experiment, directory
+        self.budget = trainer.budget(len(experiment.data.train))
+        self.players = [self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()]
+        self.average = MovingAverage(experiment.model, trainer.ema) if trainer.ema else None
+        self.training_step = TrainingStep(
+            experiment.model,
+            experiment.objective,
+            experiment.kl,
+            self.players,
+            experiment.device,
+            precision=trainer.precision,
+            gradient_clip=trainer.gradient_clip,
+            average=self.average,
+        )
+        self.sums = self.training_step.sums
+        self.watch = Watch()
+        self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
+        self.seconds = 0.0  # of earlier sittings
+        self.recorder = Recorder(experiment, directory, self.budget)
+        for module in experiment.modules():
+            module.train()
+
+    def _player(self, name: str, phase: Any) -> Player:
+        optimizer = self.experiment.optimizer(phase.parameters, **phase.optimizer)
+        factory, budget = self.experiment.scheduler, self.budget
+        scheduler = factory(optimizer, budget.steps_per_epoch, budget.steps) if factory else None
+        return Player(name, phase, optimizer, scheduler)
+
+    # the loop's verbs
+    def step(self, batch: Batch, step: int) -> None:
+        self.training_step(batch, step)
+
+    def begin_epoch(self) -> None:
+        self.sums.begin_epoch()
+
+    @contextlib.contextmanager
+    def recording(self, start: int) -> Iterator[None]:
+        with self.recorder.open(start):
+            yield
+
+    def log(self, done: int) -> None:
+        """Reads the running means of the window, and says what is worth saying."""
+        self.check_finite(done)
+        figures = self.sums.window()
+        if figures:
+            self.watch.at_log(done, figures["loss"])
+            self.recorder.training(done, {**figures, **self._schedules()})
+
+    def _schedules(self) -> dict[str, float]:
+        rates = {
+            "learning_rate" if player.name == "model" else f"learning_rate_{player.name}": float(
+                player.optimizer.param_groups[0]["lr"]
+            )
+            for player in self.players
+        }
+        return rates | self.experiment.kl.figures()
+
+    def check_finite(self, done: int) -> None:
+        """Stops the run, or reports what was skipped, if a step since the last look was not finite.
+
+        Raises NonFinite.
+        """
+        bad = self.sums.take_bad()
+        if bad is None:
+            return
+        message = explain(*bad)
+        if self.trainer.nonfinite == "stop" or not self.sums.window():
+            raise NonFinite(f"{message}; {self._what_is_kept()}")
+        log.warning("%s; the step was skipped", message)
+
+    def _what_is_kept(self) -> str:
+        if not self.directory.last.is_file():
+            return "no checkpoint had been written yet"
+        return f"the last good checkpoint is {self.directory.last}"
+
+    def evaluate(self, split: Any) -> Evaluation:
+        experiment = self.experiment
+        # the schedule's end, so that figures taken at different times can be compared
+        experiment.kl.finish()
+        return evaluate(
+            experiment.model,
+            experiment.objective,
+            experiment.kl,
+            experiment.data,
+            split,
+            experiment.device,
+            limit=self.trainer.evaluation_examples,
+        )
+
+    def validate(self, done: int) -> None:
+        """Takes the figures of the validation split, draws, and keeps the weights if they are the best so far."""
+        self.check_finite(done)
+        split = self.experiment.data.validation
+        # under a warm-up the training loss is of another objective than the validation loss, which is of the final one
+        kl_is_full = self.experiment.kl.schedule(done - 1) == 1
+        with self.averaged():
+            if len(split):
+                evaluation = self.evaluate(split)
+                evaluation.figures["sample_diversity"] = self.recorder.diversity()
+                self.recorder.validation(done, evaluation)
+                self.watch.at_validation(done, evaluation, self.sums.epoch(), kl_is_full)
+                self._compare(done, evaluation.figures[self.trainer.monitor])
+            self.recorder.pictures(done)
+
+    def _compare(self, done: int, value: float | None) -> None:
+        assert value is not None
+        better = value if self.trainer.monitor == "loss" else -value
+        if better < self.best["value"]:
+            self.best = {"value": better, "step": done, "since": 0}
+            self._save_best(done)
+        else:
+            self.best["since"] += 1
+        for player in self.players:
+            if hasattr(player.scheduler, "patience"):
+                player.scheduler.step(better)
+
+    def _save_best(self, done: int) -> None:
+        checkpoint.save(self.directory.best, self._weights(done))
+
+    def _weights(self, done: int) -> dict[str, Any]:
+        """What it takes to use the model again: also the space of its data, which need not be there then."""
+        experiment = self.experiment
+        return {
+            "model": experiment.model.state_dict(),
+            "objective": experiment.objective.state_dict(),
+            "space": asdict(experiment.data.space),
+            "step": done,
+            "epoch": done / self.budget.steps_per_epoch,
+        }
+
+    @property
+    def exhausted(self) -> bool:
+        patience = self.trainer.early_stopping
+        return patience is not None and self.best["since"] >= patience
+
+    def averaged(self) -> Any:
+        """Inside: the model has the averaged weights, if an average is kept."""
+        return self.average if self.average else contextlib.nullcontext()
+
+    # what outlives the process
+    def checkpoint(self, done: int, started: float) -> None:
+        self.check_finite(done)
+        experiment = self.experiment
+        cuda = torch.cuda.get_rng_state(experiment.device) if experiment.device.type == "cuda" else None
+        state = {
+            **self._weights(done),
+            "optimizers": {player.name: player.optimizer.state_dict() for player in self.players},
+            "schedulers": {player.name: player.scheduler.state_dict() for player in self.players if player.scheduler},
+            "average": self.average.state_dict() if self.average else None,
+            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
+            "sums": self.sums.state_dict(),
+            "best": dict(self.best),
+            "watch": self.watch.state_dict(),
+            "seconds": self.seconds + time.perf_counter() - started,
+        }
+        checkpoint.save(self.directory.last, state)
+
+    def restore(self) -> int:
+        """Brings back the last checkpoint and cuts the logs back to it. Returns the steps done; 0 where there is none."""
+        if not self.directory.last.is_file():
+            self.directory.cut_metrics(0)
+            return 0
+        state = checkpoint.load(self.directory.last)
+        experiment, device = self.experiment, self.experiment.device
+        try:
+            experiment.model.load_state_dict(state["model"])
+            experiment.objective.load_state_dict(state["objective"])
+            for player in self.players:
+                player.optimizer.load_state_dict(state["optimizers"][player.name])
+                if player.scheduler:
+                    player.scheduler.load_state_dict(state["schedulers"][player.name])
+            if self.average:
+                self.average.load_state_dict(state["average"])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{self.directory.last}: does not fit this run's config ({reason})") from error
+        torch.set_rng_state(state["random"]["cpu"])
+        if device.type == "cuda" and state["random"]["cuda"] is not None:
+            torch.cuda.set_rng_state(state["random"]["cuda"], device)
+        self.sums.load_state_dict(state["sums"], device)
+        self.best, self.seconds = state["best"], state["seconds"]
+        self.watch.load_state_dict(state["watch"])
+        self.directory.cut_metrics(state["step"])
+        return state["step"]
+
+    def finish(self, started: float) -> dict[str, Any]:
+        """Evaluates the best weights on every split, and writes the summary."""
+        experiment, data, budget = self.experiment, self.experiment.data, self.budget
+        done = self.recorder.step
+        running = self.sums.epoch()
+        with self.averaged():
+            if not len(data.validation):  # nothing to choose by: the last weights are the best known
+                self.best["step"] = done
+                self._save_best(done)
+            experiment.model.load_state_dict(checkpoint.load(self.directory.best)["model"])
+            evaluations = {
+                name: self.evaluate(split)
+                for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test))
+                if len(split)
+            }
+            held_out = "test" if len(data.test) else "train"
+            self.recorder.final_pictures(done, evaluations[held_out])
+        seconds = self.seconds + time.perf_counter() - started
+        summary: dict[str, Any] = {
+            "train_running": running,
+            **{name: None for name in ("train", "validation", "test")},
+            **{name: evaluation.figures for name, evaluation in evaluations.items()},
+            "examples": {name: evaluation.examples for name, evaluation in evaluations.items()},
+            "kl_estimator": self._kl_estimator(evaluations["train"]),
+            "monitor": self.trainer.monitor,
+            "best_step": self.best["step"],
+            "best_epoch": self.best["step"] / budget.steps_per_epoch,
+            "steps": done,
+            "epochs": done / budget.steps_per_epoch,
+            "parameters": sum(parameter.numel() for parameter in experiment.model.parameters()),
+            "seconds": seconds,
+            "examples_per_second": done / budget.steps_per_epoch * budget.examples / seconds,
+        }
+        self.recorder.summary(done, summary)
+        self.directory.write_summary(summary)
+        return summary
+
+    @staticmethod
+    def _kl_estimator(evaluation: Evaluation) -> str | None:
+        if evaluation.figures["kl"] is None:
+            return None
+        return "Monte Carlo estimate, 1 sample" if evaluation.kl_is_estimate else "closed form"
+

@@ -1,0 +1,184 @@
+"""What a run leaves behind while it goes on: logged lines, TensorBoard, pictures, and the line a person watches."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vae_runner.data.space import Batch
+from vae_runner.evaluation.evaluate import Evaluation, Preserved
+from vae_runner.evaluation.traversals import traverse
+from vae_runner.reporting import pictures, png
+from vae_runner.reporting.console import Progress
+from vae_runner.reporting.figures import kl_bars, latent_map
+from vae_runner.reporting.flatten import flatten
+from vae_runner.reporting.tensorboard import TensorBoard
+from vae_runner.run_directory import RunDirectory
+from vae_runner.training.budget import Budget
+from vae_runner.training.experiment import Experiment
+
+SHOWN = 20  # examples in a picture of reconstructions
+SAMPLES = 60  # in a picture of samples
+TRAVERSED = 256  # examples whose codes say how far a unit is moved
+DIVERSITY = 500  # samples, and examples, whose variances are compared
+PROJECTED = 1000  # points in the PROJECTOR
+FIGURES = ("loss", "elbo", "log_px", "kl", "active_units", "mutual_information")
+
+
+class Recorder:
+    """Draws the same fixed examples and the same fixed noise every time, so that a person can watch them improve."""
+
+    def __init__(self, experiment: Experiment, directory: RunDirectory, budget: Budget):
+        self.experiment, self.directory, self.budget = experiment, directory, budget
+        self.model, self.space, self.device = experiment.model, experiment.data.space, experiment.device
+        data = experiment.data
+        self.split = next(split for split in (data.validation, data.test, data.train) if len(split))
+        fixed = self._fixed_batch(TRAVERSED)
+        self.fixed = fixed
+        self.shown = _first(fixed, SHOWN)
+        self.limits = pictures.limits_of(self.space, fixed.x)
+        self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0).sum())
+        self.step = 0
+
+    def _fixed_batch(self, n: int) -> Batch:
+        with Preserved(self.model, self.device, seed=0):
+            indices = torch.arange(min(n, len(self.split)), device=self.device)
+            return self.experiment.data.batch(self.split, indices)
+
+    @contextlib.contextmanager
+    def open(self, start: int) -> Iterator[None]:
+        """Logs from after step `start`; whatever an earlier process logged later than that is hidden."""
+        self.step = start
+        self.tensorboard = TensorBoard(self.directory.tensorboard, purge_step=start + 1 if start else None)
+        self._marked = (time.perf_counter(), start)
+        try:
+            if not start:
+                self.tensorboard.text("config", self.directory.config.read_text(), language="yaml")
+            self.tensorboard.hyperparameters(self._hyperparameters())
+            with Progress(self.budget.steps, start, steps_per_epoch=self.budget.steps_per_epoch) as self.progress:
+                yield
+        finally:
+            self.tensorboard.close()
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        config = dict(self.experiment.config)
+        choices = config.pop("choices", {})
+        flat = {key: value for key, value in flatten(config).items() if not key.endswith("_target_")}
+        return {**flat, **{group: option for group, option in choices.items() if option is not None}}
+
+    # figures
+    def training(self, done: int, figures: dict[str, float]) -> None:
+        """Means over the steps since the last line, with the schedules' values now."""
+        now, (then, before) = time.perf_counter(), self._marked
+        self._marked = (now, done)
+        rate = (done - before) * self.experiment.config["trainer"]["batch_size"] / max(now - then, 1e-9)
+        of_run = {key: figures.pop(key) for key in list(figures) if key.startswith(("learning_rate", "kl_"))}
+        of_run["examples_per_second"] = rate
+        self._line(done, "train", {**figures, **of_run})
+        self.tensorboard.scalars(done, "train", figures)
+        self.tensorboard.scalars(done, None, of_run)
+        self._progress(done, "train", figures)
+
+    def validation(self, done: int, evaluation: Evaluation) -> None:
+        self._line(done, "validation", evaluation.figures, kl_units=evaluation.kl_units)
+        self.tensorboard.scalars(done, "validation", evaluation.figures)
+        if evaluation.kl_units is not None:
+            self.tensorboard.histogram("kl_per_unit/validation", evaluation.kl_units, done)
+        self._progress(done, "validation", evaluation.figures)
+
+    def _progress(self, done: int, split: str, figures: Mapping[str, float | None]) -> None:
+        self.step = done
+        shown = {f"{split} {name}": figures.get(name) for name in ("loss", "elbo") if figures.get(name) is not None}
+        self.progress.update(done, shown)
+
+    def _line(self, done: int, split: str, figures: Mapping[str, Any], kl_units: Tensor | None = None) -> None:
+        line = {"step": done, "epoch": done / self.budget.steps_per_epoch, "split": split, **figures}
+        if kl_units is not None:
+            line["kl_units"] = [round(value, 6) for value in kl_units.tolist()]
+        self.directory.append_metrics(line)
+
+    def diversity(self) -> float:
+        """The total variance of samples from the model as a share of the data's: near zero where they are all alike."""
+        with Preserved(self.model, self.device, seed=0):
+            samples = self._samples(DIVERSITY)
+        return float(samples.float().var(0).sum()) / max(self.data_variance, 1e-12)
+
+    def _samples(self, n: int) -> Tensor:
+        if self.model.condition is None:
+            return self.model.sample(n)
+        batch = self._fixed_batch(n)
+        return self.model.sample(len(batch), self.model.context(batch))
+
+    # pictures
+    def pictures(self, done: int) -> None:
+        """Reconstructions, samples and traversals, as PNG and in TensorBoard."""
+        self.step = done
+        title = self._when(done)
+        with Preserved(self.model, self.device, seed=0):
+            reconstruction = self.model.reconstruct(self.shown)
+            samples = self._samples(SAMPLES)
+            traversal = traverse(self.model, self.fixed)
+        corrupted = None if self.shown.input is self.shown.x else self.shown.input
+        drawn = {
+            "reconstructions": pictures.draw_reconstructions(
+                self.space, self.shown.x, reconstruction, corrupted, title=title, limits=self.limits
+            ),
+            "samples": pictures.draw_examples(self.space, samples, title=title, limits=self.limits),
+            "traversals": pictures.draw_traversals(
+                self.space, traversal.x, traversal.values, traversal.names, title=title, limits=self.limits
+            ),
+        }
+        for name, image in drawn.items():
+            self._picture(Path(name) / self._file(done), name, image, done)
+
+    def final_pictures(self, done: int, evaluation: Evaluation) -> None:
+        """Where the codes of the held-out examples lie, and what each unit costs."""
+        labels, names = evaluation.labels, self.experiment.data.class_names
+        image = latent_map(evaluation.codes, labels, names, title="codes of held-out examples, best weights")
+        self._picture(Path("latents.png"), "latents", image, done)
+        if evaluation.kl_units is not None:
+            self._picture(Path("kl_units.png"), "kl_units", kl_bars(evaluation.kl_units), done)
+        data = self.experiment.data
+        split = data.test if len(data.test) else data.train
+        n = min(PROJECTED, len(evaluation.codes))
+        with Preserved(self.model, self.device, seed=0):
+            x = data.batch(split, torch.arange(n, device=self.device)).x
+        y = None if labels is None else labels[:n].reshape(n, -1)[:, 0]
+        images = x if self.space.image else None
+        self.tensorboard.embedding(evaluation.codes[:n], y, images, done, class_names=names, limits=self.limits)
+
+    def _picture(self, path: Path, tag: str, image: Image.Image, done: int) -> None:
+        png.save(self.directory.images / path, image)
+        self.tensorboard.image(tag, image, done)
+
+    def _when(self, done: int) -> str:
+        epoch, rest = divmod(done, self.budget.steps_per_epoch)
+        return f"epoch {epoch}" if not rest else f"epoch {done / self.budget.steps_per_epoch:.2f}, step {done}"
+
+    def _file(self, done: int) -> str:
+        epoch, rest = divmod(done, self.budget.steps_per_epoch)
+        return f"epoch_{epoch:04d}.png" if not rest else f"epoch_{epoch:04d}_step_{done:07d}.png"
+
+    def summary(self, done: int, summary: dict[str, Any]) -> None:
+        """The run's row under HPARAMS."""
+        splits = {name: summary[name] for name in ("train", "validation", "test") if summary[name]}
+        figures = {
+            f"{split}/{name}": values.get(name) for split, values in splits.items() for name in FIGURES
+        } | {"seconds": summary["seconds"]}
+        self.tensorboard.hyperparameters(self._hyperparameters(), figures, done)
+
+
+def _first(batch: Batch, n: int) -> Batch:
+    x = batch.x[:n]
+    return Batch(
+        x=x,
+        input=x if batch.input is batch.x else batch.input[:n],
+        y=None if batch.y is None else batch.y[:n],
+        c=None if batch.c is None else batch.c[:n],
+        mask=None if batch.mask is None else batch.mask[:n],
+    )

@@ -1,0 +1,165 @@
+"""One step of training: a forward pass shared by all phases, a gradient and an update for each.
+
+Nothing in here waits for the device. Sums accumulate where they are computed, and a step that is not finite is undone
+there; both are read at logging points.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_runner.data.space import Batch
+from vae_runner.evaluation.evaluate import figures_of, totals_of
+from vae_runner.kl import KL
+from vae_runner.objectives.objective import Phase
+from vae_runner.training.device import autocast
+
+
+NEVER = 2**62  # a step that no run reaches
+
+
+@dataclass
+class Player:
+    """A phase, with the optimizer and the learning-rate schedule that move its parameters."""
+
+    name: str
+    phase: Phase
+    optimizer: torch.optim.Optimizer
+    scheduler: Any = None
+
+
+class Sums:
+    """Means of named scalars over a window and over an epoch, and which of them were not finite since the last look.
+
+    Everything stays on the device until it is read.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def _start(self, names: list[str], like: Tensor) -> None:
+        exact = torch.float32 if like.device.type == "mps" else torch.float64
+        self.names = names
+        # two rows, the window's and the epoch's; the last column counts the examples
+        self.totals = torch.zeros(2, len(names) + 1, dtype=exact, device=like.device)
+        self.bad = torch.zeros(len(names), dtype=torch.int64, device=like.device)
+        self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=like.device)
+
+    def add(self, figures: dict[str, Tensor], examples: int, step: int) -> Tensor:
+        """Adds a step's figures unless one is not finite. Returns whether all were, as a boolean scalar."""
+        values = torch.stack([*figures.values()])
+        if not self.names:
+            self._start([*figures], values)
+        each = values.isfinite()
+        finite = each.all()
+        self.bad += ~each
+        self.first_bad = torch.where(finite, self.first_bad, self.first_bad.clamp(max=step))
+        self.totals[:, :-1] += torch.where(finite, values, 0) * examples
+        self.totals[:, -1] += finite * examples
+        return finite
+
+    def window(self) -> dict[str, float]:
+        """The means since the last window was read, on the host. Waits for the device, and starts a new window."""
+        means = self._means(0)
+        self.totals[0] = 0
+        return means
+
+    def epoch(self) -> dict[str, float]:
+        """The means since the epoch began, on the host. Waits for the device."""
+        return self._means(1)
+
+    def begin_epoch(self) -> None:
+        if self.names:
+            self.totals[1] = 0
+
+    def _means(self, row: int) -> dict[str, float]:
+        if not self.names:
+            return {}
+        *totals, examples = self.totals[row].tolist()
+        if not examples:
+            return {}
+        means = {name: total / examples for name, total in zip(self.names, totals, strict=True)}
+        return means | ({"elbo": means["log_px"] - means["kl"]} if "kl" in means else {})
+
+    def take_bad(self) -> tuple[int, list[str]] | None:
+        """The first step since the last call at which a figure was not finite, and which ones were not, if any."""
+        first = NEVER if not self.names else int(self.first_bad)
+        if first == NEVER:
+            return None
+        names = [name for name, count in zip(self.names, self.bad.tolist(), strict=True) if count]
+        self.bad.zero_()
+        self.first_bad.fill_(NEVER)
+        return first, names
+
+    def state_dict(self) -> dict[str, Any]:
+        if not self.names:
+            return {}
+        return {"names": self.names, "totals": self.totals, "bad": self.bad, "first_bad": self.first_bad}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        if state:
+            self.names = list(state["names"])
+            self.totals, self.bad, self.first_bad = (state[key].to(device) for key in ("totals", "bad", "first_bad"))
+
+
+class TrainingStep:
+    """Calls the objective on a batch and moves every player's parameters."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Any,
+        kl: KL,
+        players: list[Player],
+        device: torch.device,
+        *,
+        precision: str = "fp32",
+        gradient_clip: float | None = None,
+        average: Any = None,
+    ):
+        self.model, self.objective, self.kl, self.players, self.device = model, objective, kl, players, device
+        self.precision, self.gradient_clip, self.average = precision, gradient_clip, average
+        self.sums = Sums()
+
+    def __call__(self, batch: Batch, step: int) -> None:
+        with autocast(self.device, self.precision):
+            losses, evidence = self.objective.losses(self.model, batch, self.kl)
+        totals = totals_of(losses)
+        figures = figures_of(losses, totals, evidence)
+        playing = [player for player in self.players if step % player.phase.every == 0]
+        for player in playing:
+            parameters = player.phase.parameters
+            # the forward pass is shared: only the last player may let go of it
+            shared = player is not playing[-1]
+            gradients = torch.autograd.grad(totals[player.name], parameters, retain_graph=shared, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+        norms = [torch.nn.utils.get_total_norm(_gradients(player)) for player in playing]
+        for player in self.players:
+            name = "gradient_norm" if player.name == "model" else f"gradient_norm_{player.name}"
+            figures[name] = norms[playing.index(player)] if player in playing else norms[0].new_zeros(())
+        finite = self.sums.add(figures, len(batch), step)
+        for player, norm in zip(playing, norms, strict=True):
+            self._update(player, norm, finite)
+        if self.average:
+            self.average.update()
+
+    def _update(self, player: Player, norm: Tensor, finite: Tensor) -> None:
+        parameters = [parameter for parameter in player.phase.parameters if parameter.grad is not None]
+        if self.gradient_clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
+        if player.optimizer.defaults.get("fused"):
+            # the fused kernels leave parameters and moments alone where told that an infinity was found
+            player.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        else:
+            for parameter in parameters:  # elsewhere such a step is one of gradient zero
+                parameter.grad = torch.where(finite, parameter.grad, 0.0)  # type: ignore[arg-type]
+        player.optimizer.step()
+        if player.scheduler is not None and not hasattr(player.scheduler, "patience"):
+            player.scheduler.step()
+
+
+def _gradients(player: Player) -> list[Tensor]:
+    return [parameter.grad for parameter in player.phase.parameters if parameter.grad is not None]

@@ -1,0 +1,99 @@
+"""The loop: one for every objective, and all of it on one screen."""
+
+import time
+from typing import Annotated, Any, Literal
+
+import torch
+
+from vae_runner.run_directory import RunDirectory
+from vae_runner.settings import Range
+from vae_runner.training.budget import Budget
+from vae_runner.training.experiment import Experiment
+from vae_runner.training.fitting import Fitting
+from vae_runner.training.signals import GracefulStop
+
+Count = Annotated[int, Range(1, 2**40)]
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; everything is written."""
+
+
+class Trainer:
+    """Settings of a fit; `configs/trainer/default.yaml` says what each one means."""
+
+    def __init__(
+        self,
+        *,
+        epochs: Count | None = None,
+        steps: Count | None = None,
+        default_steps: Count = 5000,
+        batch_size: Annotated[int, Range(1, 2**20)] = 128,
+        device: str = "auto",
+        precision: Literal["fp32", "bf16"] = "fp32",
+        gradient_clip: Annotated[float, Range(0, open_low=True)] | None = None,
+        ema: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = None,
+        monitor: Literal["loss", "elbo", "log_px"] = "loss",
+        early_stopping: Count | None = None,
+        validation_epochs: Count | None = None,
+        validation_steps: Count | None = None,
+        checkpoint_epochs: Count | None = None,
+        checkpoint_steps: Count | None = None,
+        log_steps: Count = 50,
+        evaluation_examples: Annotated[int, Range(2)] | None = None,
+        nonfinite: Literal["stop", "skip"] = "stop",
+        deterministic: bool = False,
+    ):
+        self.epochs, self.steps, self.default_steps, self.batch_size = epochs, steps, default_steps, batch_size
+        self.device, self.precision, self.deterministic = device, precision, deterministic
+        self.gradient_clip, self.ema, self.nonfinite = gradient_clip, ema, nonfinite
+        self.monitor, self.early_stopping = monitor, early_stopping
+        self.validation_epochs, self.validation_steps = validation_epochs, validation_steps
+        self.checkpoint_epochs, self.checkpoint_steps = checkpoint_epochs, checkpoint_steps
+        self.log_steps, self.evaluation_examples = log_steps, evaluation_examples
+
+    @classmethod
+    def needs(cls, settings: dict[str, Any]) -> dict[str, str]:
+        if settings.get("monitor") == "elbo":
+            return {"posterior.density": "trainer.monitor=elbo: a deterministic code has no ELBO; use monitor=loss"}
+        return {}
+
+    def budget(self, examples: int) -> Budget:
+        return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
+
+    def fit(self, experiment: Experiment, directory: RunDirectory, resume: bool = False) -> dict[str, Any]:
+        """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.
+
+        Raises Interrupted after a signal, and NonFinite where the training broke down; both leave a run that resumes.
+        """
+        torch.use_deterministic_algorithms(self.deterministic)
+        fitting = Fitting(self, experiment, directory)
+        budget, data, kl = fitting.budget, experiment.data, experiment.kl
+        start = fitting.restore() if resume else 0
+        logs, size = self.log_steps, self.batch_size
+        validations = budget.interval(self.validation_epochs, self.validation_steps)
+        checkpoints = validations
+        if self.checkpoint_epochs or self.checkpoint_steps:
+            checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
+        with GracefulStop() as stop, fitting.recording(start):
+            order, started = None, time.perf_counter()
+            for step in range(start, budget.steps):
+                epoch, position = divmod(step, budget.steps_per_epoch)
+                if position == 0:
+                    fitting.begin_epoch()
+                if position == 0 or order is None:
+                    order = budget.order(experiment.seed, epoch).to(experiment.device)
+                kl.advance(step)
+                fitting.step(data.batch(data.train, order[position * size : (position + 1) * size]), step)
+                done, last = step + 1, step + 1 == budget.steps
+                if done % logs == 0 or last:
+                    fitting.log(done)
+                if done % validations == 0 or last:
+                    fitting.validate(done)
+                if done % checkpoints == 0 or last or stop.requested or fitting.exhausted:
+                    fitting.checkpoint(done, started)
+                if stop.requested and not last:
+                    raise Interrupted(f"{stop.requested} after step {done}")
+                if fitting.exhausted:
+                    break
+            return fitting.finish(started)

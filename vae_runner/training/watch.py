@@ -1,0 +1,107 @@
+"""What a person watching the curves would say: each warning once, in plain words, with what to try."""
+
+import logging
+import math
+from typing import Any
+
+from vae_runner.evaluation.evaluate import Evaluation
+
+log = logging.getLogger(__name__)
+
+SETTLED = 100  # steps before which nothing is said: a young model is allowed to look bad
+COLLAPSED = 0.1  # share of active units at or below which the posterior has collapsed
+UNINFORMATIVE = 0.5  # nats of mutual information below which z says next to nothing of x
+UNVARIED = 0.2  # diversity of samples, as a share of the data's, below which they cover few modes
+OVERFIT = 0.02  # rise of the validation loss over its best, as a share of what was gained, that is worth a word
+PATIENCE = 3  # validations in a row before a trend is called one
+
+
+class Watch:
+    """Says each thing once in a run's life: what was said is part of its state."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.first: float | None = None  # the first training loss that was logged
+        self.streaks: dict[str, int] = {}
+        self.validation: list[float] = []
+        self.training: list[float] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {key: value.copy() if hasattr(value, "copy") else value for key, value in vars(self).items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+    def say(self, topic: str, message: str) -> None:
+        if topic not in self.said:
+            self.said.append(topic)
+            log.warning(message)
+
+    def at_log(self, step: int, loss: float) -> None:
+        """Looks at the training loss of a window."""
+        if self.first is None:
+            self.first = loss
+        if loss > self.first + 2 * abs(self.first) + 1:
+            self.say(
+                "divergence",
+                f"step {step}: the loss diverges: it is {loss:.4g}, and began at {self.first:.4g}. "
+                "Try a smaller optimizer.lr, trainer.gradient_clip=1, or scheduler=cosine scheduler.warmup=1.",
+            )
+
+    def at_validation(self, step: int, evaluation: Evaluation, training: dict[str, float], kl_is_full: bool) -> None:
+        """Looks at a validation; `training` are the running means of the epoch."""
+        if step < SETTLED:
+            return
+        figures = evaluation.figures
+        if kl_is_full and "loss" in training:  # under a warm-up the two losses are not of one objective
+            self._overfitting(step, figures["loss"], training["loss"])
+        if evaluation.kl_units is not None:
+            self._collapse(step, evaluation)
+        diversity = figures.get("sample_diversity")
+        if "collapse" not in self.said and diversity is not None and self._lasts("diversity", diversity < UNVARIED):
+            self.say(
+                "diversity",
+                f"step {step}: the samples cover few modes: their variance is {diversity:.0%} of the data's. "
+                "Try a smaller kl.weight, a larger latent_dim, prior=mixture, or a longer run.",
+            )
+
+    def _collapse(self, step: int, evaluation: Evaluation) -> None:
+        assert evaluation.kl_units is not None
+        active, information = evaluation.figures["active_units"], evaluation.figures["mutual_information"]
+        units = evaluation.units
+        collapsed = active is not None and active <= COLLAPSED * units
+        if self._lasts("collapse", collapsed):
+            self.say(
+                "collapse",
+                f"step {step}: posterior collapse: {active} of {units} latent units are active, so z says next to "
+                "nothing of x. Try KL warm-up (kl=linear), free bits (kl.free_bits=0.1), a smaller kl.weight, "
+                "or an importance-weighted bound.",
+            )
+        little = information is not None and information < UNINFORMATIVE
+        if self._lasts("information", little) and "collapse" not in self.said:
+            self.say(
+                "information",
+                f"step {step}: the latent space is uninformative: x and z share {information:.2f} nats. Try "
+                "architecture.normalisation=batch, architecture.dropout=0.1, a smaller kl.weight, or more data.",
+            )
+
+    def _overfitting(self, step: int, validation: float | None, training: float) -> None:
+        if validation is None or not math.isfinite(validation):
+            return
+        self.validation.append(validation)
+        self.training.append(training)
+        best = min(range(len(self.validation)), key=self.validation.__getitem__)
+        gained = max(self.validation[0] - self.validation[best], 1e-9)
+        rises = len(self.validation) - 1 - best >= PATIENCE and validation - self.validation[best] > OVERFIT * gained
+        if rises and training < self.training[best]:
+            self.say(
+                "overfitting",
+                f"step {step}: overfitting: the validation loss has risen from {self.validation[best]:.4g} to "
+                f"{validation:.4g} while the training loss fell to {training:.4g}. The best weights are kept in "
+                "best.pt; try trainer.early_stopping=5, architecture.dropout=0.1, a smaller network, or more data.",
+            )
+
+    def _lasts(self, topic: str, condition: bool) -> bool:
+        """Whether the condition held at this validation and the one before."""
+        self.streaks[topic] = self.streaks.get(topic, 0) + 1 if condition else 0
+        return self.streaks[topic] >= 2
