@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vae_runner import config as configs
+from vae_runner.config.saved import load_saved
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError
@@ -113,7 +114,7 @@ class Run:
         Raises UserError where the directory holds no run, or one that cannot be read.
         """
         files = RunDirectory(directory).require()
-        config = configs.load_saved(files.config, trusted=trust)
+        config = load_saved(files.config, trusted=trust)
         path = {"best": files.best, "last": files.last}[weights]
         if not path.is_file():
             raise UserError(f"run={directory}: it has no {weights} checkpoint yet (state: {files.state()})")

@@ -118,6 +118,8 @@ class RunDirectory:
 
         Raises UserError where another process has it, or where it can't be written to.
         """
+        if self._lock:
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / ".lock", "w")  # noqa: SIM115 - held for as long as the run

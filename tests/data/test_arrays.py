@@ -66,7 +66,7 @@ def test_images_come_out_with_their_channels_first(tmp_path, shape, expected):
 
 def test_the_layout_can_be_said_where_it_cannot_be_seen(tmp_path):
     path = npy(tmp_path, np.zeros((4, 6, 7, 8), np.uint8))
-    with pytest.raises(UserError, match="data.layout=channels_first or data.layout=channels_last"):
+    with pytest.raises(UserError, match=r"data\.layout=channels_first or data\.layout=channels_last"):
         Arrays(path=path).open()
     assert whole(path, layout="channels_first")[0].space.shape == (6, 7, 8)
     assert whole(path, layout="channels_last")[0].space.shape == (8, 6, 7)
@@ -187,7 +187,7 @@ def test_unit_scaling_takes_the_training_examples_of_each_column_to_zero_and_one
     assert x.amin(0).tolist() == [0] * 5
     assert x.amax(0).tolist() == [1, 1, 1, 1, 0]
     outside, _ = data.test.take(torch.arange(30))
-    assert 0 <= float(outside.min())
+    assert float(outside.min()) >= 0
     assert float(outside.max()) <= 1
 
 
@@ -305,7 +305,9 @@ def test_a_wrong_shape_is_refused(tmp_path, shape):
 
 
 def test_splits_of_different_shapes_are_refused(tmp_path):
-    refused(npz(tmp_path, x_train=vectors(20, 5), x_test=vectors(20, 6)), r"different shapes: x_train \(5,\), x_test \(6,\)")
+    refused(
+        npz(tmp_path, x_train=vectors(20, 5), x_test=vectors(20, 6)), r"different shapes: x_train \(5,\), x_test \(6,\)"
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])

@@ -97,9 +97,7 @@ def test_stochastic_binarisation_is_drawn_afresh_for_each_batch():
 def test_a_generator_of_its_own_repeats_the_binarisation_and_spares_the_global_state():
     data = InMemory(GREY, binarize="stochastic").open()
     state = torch.get_rng_state()
-    first, second = (
-        data.batch(data.train, torch.arange(50), torch.Generator().manual_seed(5)).x for _ in range(2)
-    )
+    first, second = (data.batch(data.train, torch.arange(50), torch.Generator().manual_seed(5)).x for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(torch.get_rng_state(), state)
 

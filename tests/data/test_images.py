@@ -84,7 +84,9 @@ def test_a_zip_is_read_like_the_folder_it_holds(tmp_path):
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
         for file in source.rglob("*.png"):
             archive.write(file, file.relative_to(tmp_path))
-    unpacked, packed = (Images(path=str(tmp_path / name), validation=0, test=0).open() for name in ("pictures", "pictures.zip"))
+    unpacked, packed = (
+        Images(path=str(tmp_path / name), validation=0, test=0).open() for name in ("pictures", "pictures.zip")
+    )
     assert packed.class_names == unpacked.class_names
     assert all(torch.equal(a, b) for a, b in zip(everything(packed.train), everything(unpacked.train), strict=True))
 

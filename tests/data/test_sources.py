@@ -132,22 +132,22 @@ def test_fewer_than_two_examples_are_refused(n):
 
 
 def test_a_validation_that_leaves_nothing_to_train_on_is_refused():
-    with pytest.raises(UserError, match="data.validation 99: at least 2 must remain"):
+    with pytest.raises(UserError, match=r"data\.validation 99: at least 2 must remain"):
         InMemory(numbered(100), validation=99, test=0).open()
 
 
 def test_a_validation_larger_than_the_data_is_refused():
-    with pytest.raises(UserError, match="data.validation 5000"):
+    with pytest.raises(UserError, match=r"data\.validation 5000"):
         InMemory(numbered(100), validation=5000).open()
 
 
 def test_one_and_a_half_examples_are_refused():
-    with pytest.raises(UserError, match="data.validation=1.5: a fraction below 1, or a whole number"):
+    with pytest.raises(UserError, match=r"data\.validation=1\.5: a fraction below 1, or a whole number"):
         InMemory(numbered(100), validation=1.5).open()
 
 
 def test_validation_null_is_refused_where_there_is_no_split_of_its_own():
-    with pytest.raises(UserError, match="data.validation=null"):
+    with pytest.raises(UserError, match=r"data\.validation=null"):
         InMemory(numbered(100), validation=None).open()
 
 

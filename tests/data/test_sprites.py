@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vae_runner.data.space import Space
-from vae_runner.data.sprites import CANVAS, ORIENTATIONS, SCALES, SHAPES, SIZES, Sprites, SpriteSplit, canvases, sprite
+from vae_runner.data.sprites import ORIENTATIONS, SCALES, SHAPES, SIZES, Sprites, SpriteSplit, canvases, sprite
 from vae_runner.errors import UserError
 
 
@@ -51,7 +51,7 @@ def test_areas_grow_with_the_square_of_the_scale():
     assert torch.allclose(ratio, (torch.tensor(SCALES, dtype=torch.float64) ** 2).expand(3, 6), rtol=0.04)
 
 
-@pytest.mark.parametrize(("shape", "area"), [("square", 21**2), ("ellipse", math.pi * 13 * 6.5)])
+@pytest.mark.parametrize(("shape", "area"), [("square", 21**2), ("ellipse", math.pi * 13.2 * 6.6)])
 def test_areas_are_those_of_the_figures(shape, area):
     areas = [int(sprite(shape, 1, turn).sum()) for turn in ORIENTATIONS]
     assert sum(areas) / len(areas) == pytest.approx(area, rel=0.01)
@@ -108,10 +108,28 @@ def test_a_heart_stands_upright_and_is_symmetric():
     assert widths.argmax() < len(rows) / 2
 
 
-def test_all_sprites_differ_but_those_of_the_first_and_last_orientation():
+def test_the_first_and_the_last_orientation_are_the_same_picture():
     pictures = canvases().view(3, 6, 40, -1)
     assert torch.equal(pictures[:, :, 0], pictures[:, :, 39])
-    assert len(pictures[:, :, :39].reshape(-1, CANVAS * CANVAS).unique(dim=0)) == 3 * 6 * 39
+
+
+def test_sprites_differ_unless_they_are_less_than_a_step_from_the_same_turn():
+    pictures = canvases().view(3, 6, 40, -1)[:, :, :39]
+    for shape, period in zip(range(3), (39 / 4, 39 / 2, 39), strict=True):
+        for scale in range(6):
+            _, kind = pictures[shape, scale].unique(dim=0, return_inverse=True)
+            steps = torch.arange(39)
+            apart = (steps[:, None] - steps).abs() % period
+            apart = torch.minimum(apart, period - apart)
+            assert apart[kind[:, None] == kind].max() < 1
+    assert len(canvases()[2 * 6 * 40 :].flatten(1).unique(dim=0)) == 6 * 39  # hearts have no symmetry
+
+
+def test_shapes_and_scales_are_never_mistaken_for_each_other():
+    kinds: dict[bytes, set[int]] = {}
+    for i, picture in enumerate(canvases()):
+        kinds.setdefault(picture.numpy().tobytes(), set()).add(i // 40)
+    assert all(len(kind) == 1 for kind in kinds.values())
 
 
 def test_a_source_of_sprites_is_binary_images_with_five_factors():
@@ -126,7 +144,13 @@ def test_a_source_of_sprites_is_binary_images_with_five_factors():
 
 def test_a_part_of_the_grid_holds_every_combination_once_with_the_classes_of_the_whole_grid():
     source = Sprites(
-        shapes=["heart", "square"], scales=[5, 0], orientations=[3], positions_x=[1, 30], positions_y=[8], test=0, validation=0
+        shapes=["heart", "square"],
+        scales=[5, 0],
+        orientations=[3],
+        positions_x=[1, 30],
+        positions_y=[8],
+        test=0,
+        validation=0,
     )
     data = source.open()
     _, y = data.train.take(torch.arange(len(data.train)))

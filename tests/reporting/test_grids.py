@@ -89,10 +89,13 @@ def test_the_layout_does_not_depend_on_the_values():
 
 
 def test_each_target_stands_above_its_reconstruction():
-    x = torch.tensor([100, 110, 120]).div(255)[:, None, None, None].expand(3, 1, 8, 8)
-    reconstruction, corrupted = x + 50 / 255, x + 100 / 255
+    x = torch.zeros(3, 3, 8, 8)
+    x[:, 0] = torch.tensor([100, 110, 120]).div(255)[:, None, None]
+    reconstruction, corrupted = x.clone(), x.clone()
+    reconstruction[:, 0] += 50 / 255
+    corrupted[:, 0] += 100 / 255
     picture = reconstruction_grid(x, reconstruction, corrupted, columns=2)
-    place = {shade: cells_of(picture, (shade,) * 3)[:2] for shade in (200, 100, 150, 110, 160, 120, 170, 220)}
+    place = {shade: cells_of(picture, (shade, 0, 0))[:2] for shade in (200, 100, 150, 110, 160, 120, 170, 220)}
     left, top = place[200]
     assert place[100] == (left, top + 50)
     assert place[150] == (left, top + 100)

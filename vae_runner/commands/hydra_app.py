@@ -16,8 +16,8 @@ from hydra._internal.utils import _run_hydra, get_args_parser
 from omegaconf import DictConfig
 
 from vae_runner.config import compose, configs_directory, nearest, sweep_jobs
-from vae_runner.config.composing import VERSION_BASE, keys_of, plain
-from vae_runner.config.names import nearest_key
+from vae_runner.config.composing import VERSION_BASE, plain
+from vae_runner.config.names import keys_of, nearest_key
 from vae_runner.config.overrides import deferred_to_jobs
 from vae_runner.config.tree import PRIMARY
 from vae_runner.errors import UserError

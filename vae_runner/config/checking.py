@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from omegaconf import DictConfig
 
-from vae_runner.config.composing import choices_of, composed_files, keys_of, loader_of, resolved, tree_of
+from vae_runner.config.composing import choices_of, composed_files, loader_of, resolved, tree_of
+from vae_runner.config.names import keys_of
 from vae_runner.config.signatures import Setting, resolve_target, settings_of
 from vae_runner.config.tree import RECIPES
 from vae_runner.config.unknown import line_of, unknown_key
@@ -55,13 +56,14 @@ class _Checker:
         self.choices = choices
         self.trusted = trusted
         self.tree = tree_of(config)
+        self.handed_down = settings_of(TopLevel)  # what a group needs of it, such as latent_dim, is given there alone
         self.known = set(keys_of(self.values))  # those that turn out to be unknown are taken out again
         self.problems: list[str] = []
         self.unknown: list[tuple[str, str, Any]] = []
 
     def check(self) -> None:
         top_level = {key: value for key, value in self.values.items() if key not in self.tree.nodes}
-        self._check_settings("", top_level, settings_of(TopLevel))
+        self._check_settings("", top_level, self.handed_down)
         classes: dict[str, type] = {}
         for group in self.tree.nodes:
             if group not in self.values:
@@ -88,7 +90,7 @@ class _Checker:
         except UserError as error:
             self.problems.append(f"{key}.{error}{self._origin(f'{key}._target_')}")
             return None
-        allowed = settings_of(cls)
+        allowed = {name: setting for name, setting in settings_of(cls).items() if name not in self.handed_down}
         self.known |= {f"{key}.{name}" for name in allowed}
         self._check_settings(f"{key}.", settings, allowed)
         return cls

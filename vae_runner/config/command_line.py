@@ -32,8 +32,10 @@ def parse(overrides: Sequence[str], tree: Tree, keys: Callable[[], Collection[st
 def refuse_group_mistakes(override: Override, tree: Tree) -> None:
     """Raises UserError for a group or an option that is not there, or is not given as options are."""
     group = override.key_or_group
-    if override.is_hydra_override() or override.package is not None:
+    if override.is_hydra_override():
         return
+    if override.package is not None:
+        raise UserError(f"{override.input_line}: an option cannot be put elsewhere; type {group}=...")
     if not tree.is_group(group):
         _refuse_mistaken_group(override, tree)
         return
@@ -54,6 +56,9 @@ def refuse_group_mistakes(override: Override, tree: Tree) -> None:
         raise UserError(f"{text}: {group} takes one option; to run each, type -m {group}={listed}")
     if value is None and group in RECIPES:
         raise UserError(f"{text}: to go without, " + ("type ~variant" if group == "variant" else "leave it out"))
+    if isinstance(value, dict):
+        instead = " ".join(f"{group}.{key}={write(item)}" for key, item in value.items())
+        raise UserError(f"{text}: {group} takes the name of an option; its settings are given as {instead}")
     for option in value if isinstance(value, list) else [value]:
         _refuse_missing_option(text, group, option, tree)
 

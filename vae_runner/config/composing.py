@@ -18,11 +18,11 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.config.command_line import parse, refuse_group_mistakes, refuse_sweep
-from vae_runner.config.names import nearest
+from vae_runner.config.names import keys_of, nearest
 from vae_runner.config.tree import PRIMARY, RECIPES, Tree
 from vae_runner.config.unknown import unknown_key
 from vae_runner.errors import UserError
@@ -54,7 +54,7 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, prim
             refuse_key_mistakes(override, base, tree)
         raise
     _record_recipes(config, loader)
-    with _hydra_config_set(config), interpolation_errors():
+    with hydra_config_set(config), interpolation_errors():
         _ = (config.hydra.run.dir, config.hydra.sweep.dir)
     return config
 
@@ -76,25 +76,13 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         UserError: an interpolation that leads nowhere.
     """
     body = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    with _hydra_config_set(config), interpolation_errors():
+    with hydra_config_set(config), interpolation_errors():
         return OmegaConf.to_container(body, resolve=True)  # type: ignore[return-value]
 
 
 def plain(config: Any) -> Any:
     """Interpolations and all, as written."""
     return OmegaConf.to_container(config, resolve=False)
-
-
-def keys_of(values: Any, prefix: str = "") -> list[str]:
-    """Every dotted key of nested mappings, inner mappings included; `hydra` and `_target_` are no settings."""
-    found = []
-    for key, value in values.items():
-        if key == "_target_" or (not prefix and key == "hydra"):
-            continue
-        found.append(f"{prefix}{key}")
-        if isinstance(value, dict):
-            found += keys_of(value, f"{prefix}{key}.")
-    return found
 
 
 def config_loader(config_dir: str | Path | None = None, primary: Path | None = None) -> ConfigLoaderImpl:
@@ -124,7 +112,7 @@ def tree_of(config: DictConfig) -> Tree:
 def refuse_key_mistakes(override: Override, base: DictConfig, tree: Tree) -> None:
     """Raises UserError for a key that `base` does not have, or has and is added."""
     key, text = override.key_or_group, override.input_line or ""
-    if tree.is_group(key):
+    if tree.is_group(key) or key.startswith("hydra/"):
         return
     values = plain(base)
     known = keys_of(values["hydra"], "hydra.") if override.is_hydra_override() else keys_of(values)
@@ -230,9 +218,10 @@ def _record_recipes(config: DictConfig, loader: ConfigLoaderImpl) -> None:
         group, _, option = path.partition("/")
         if group in names:
             names[group].append(option)
-    for recipe in RECIPES:
-        if recipe not in choices:
-            choices[recipe] = names[recipe]
+    with open_dict(choices):
+        for recipe in RECIPES:
+            if recipe not in choices:
+                choices[recipe] = names[recipe]
 
 
 def composed_files(config: DictConfig, loader: ConfigLoaderImpl) -> list[tuple[str, str]]:
@@ -244,7 +233,7 @@ def composed_files(config: DictConfig, loader: ConfigLoaderImpl) -> list[tuple[s
 
 
 @contextlib.contextmanager
-def _hydra_config_set(config: DictConfig) -> Iterator[None]:
+def hydra_config_set(config: DictConfig) -> Iterator[None]:
     """Lets `${hydra:...}` resolve as it will in the run."""
     if "hydra" not in config:
         yield

@@ -1,7 +1,8 @@
-"""The real name nearest to a mistyped one."""
+"""Names of settings, and the real one nearest to a mistyped one."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
+from typing import Any
 
 # what papers and other libraries call our settings
 ALIASES = {
@@ -33,22 +34,35 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 def nearest_key(key: str, keys: Collection[str]) -> str | None:
     """The dotted key that `key` most likely means: one of that name in any group, else a near one."""
-    parent, _, leaf = key.rpartition(".")
+    leaf = key.rpartition(".")[2]
+    group, _, setting = key.partition(".")
     alias = ALIASES.get(_normal(leaf))
     if alias in keys:
         return alias
     same_name = [k for k in keys if _normal(k.rpartition(".")[2]) == _normal(leaf)]
     if same_name:
         return max(same_name, key=lambda k: SequenceMatcher(None, key, k).ratio())
-    siblings = {k[len(parent) + 1 :]: k for k in keys if parent and k.startswith(f"{parent}.")}
-    if found := nearest(leaf, siblings):
+    siblings = {k[len(group) + 1 :]: k for k in keys if setting and k.startswith(f"{group}.")}
+    if found := nearest(setting, siblings):
         return siblings[found]
-    if found := nearest(key, keys):
+    if not siblings and (found := nearest(key, keys)):  # among siblings, what they have in common would count as near
         return found
     leaves = {k.rpartition(".")[2]: k for k in keys}
     if found := nearest(leaf, leaves):
         return leaves[found]
     return None
+
+
+def keys_of(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Every dotted key of nested mappings, inner mappings included; `hydra` and `_target_` are no settings."""
+    found = []
+    for key, value in values.items():
+        if key == "_target_" or (not prefix and key == "hydra"):
+            continue
+        found.append(f"{prefix}{key}")
+        if isinstance(value, Mapping):
+            found += keys_of(value, f"{prefix}{key}.")
+    return found
 
 
 def one_of(choices: Iterable[str]) -> str:

@@ -9,7 +9,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.config.command_line import parse, refuse_group_mistakes, refuse_sweep
-from vae_runner.config.composing import compose, config_loader, keys_of, plain
+from vae_runner.config.composing import compose, config_loader, plain
+from vae_runner.config.names import keys_of
 from vae_runner.config.tree import Tree
 from vae_runner.config.unknown import unknown_key
 from vae_runner.errors import UserError

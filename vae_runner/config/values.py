@@ -97,6 +97,8 @@ def _complaint_of_number(value: Any, kind: type, range_: Range | None) -> str | 
     if isinstance(value, bool):
         return f"must be {allowed}, not true or false"
     if isinstance(value, str):
+        if not value:
+            return f"must be {allowed}, and nothing is given"
         number = _NUMBER.match(value.strip())
         return f"must be {allowed}, and {value!r} is text" + (f"; did you mean {number.group()}?" if number else "")
     if not isinstance(value, int | float):
@@ -154,9 +156,9 @@ def _complaint_of_list(value: Any, kind: Any) -> str | None:
     if fixed and len(value) != len(arguments):
         return f"must be {describe(kind)}, and {len(value)} were given"
     kinds = arguments if fixed else [arguments[0] if arguments else Any] * len(value)
-    for position, (item, item_kind) in enumerate(zip(value, kinds, strict=True)):
+    for item, item_kind in zip(value, kinds, strict=True):
         if words := complaint(item, item_kind):
-            return f"item {position}, {write(item)}, {words}"
+            return f"its item {write(item)} {words}"
     return None
 
 

@@ -3,7 +3,7 @@
 The factors, their values and the order of the 737,280 images are those of dSprites; the pixels are our own rendering
 of a square, an ellipse and a heart, not a copy of its file. Position x counts columns to the right, position y rows
 downwards, and an orientation turns clockwise. As in dSprites, the first and the last orientation (0 and 2 pi) are the
-same picture.
+same picture; so are, of squares and ellipses, some that are less than a step from the same turn.
 """
 
 import math
@@ -26,11 +26,14 @@ CANVAS = SIDE + SIZES[3] - 1
 
 
 def inside(shape: str, across: Tensor, down: Tensor) -> Tensor:
-    """Whether points, in pixels from the middle of an unturned shape of scale 1, lie inside it."""
+    """Whether points, in pixels from the middle of an unturned shape of scale 1, lie inside it.
+
+    No edge of an unturned shape passes through the middle of a pixel, so that rounding never decides.
+    """
     if shape == "square":
         return torch.maximum(across.abs(), down.abs()) <= 10.5
     if shape == "ellipse":
-        return (across / 13) ** 2 + (down / 6.5) ** 2 <= 1
+        return (across / 13.2) ** 2 + (down / 6.6) ** 2 <= 1
     # (x^2 + y^2 - 1)^3 = x^2 y^3 with y upwards, moved by its centre of mass
     x, y = across / 8.5, 0.2935 - down / 8.5
     return (x**2 + y**2 - 1) ** 3 <= x**2 * y**3

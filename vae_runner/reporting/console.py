@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
 from vae_runner.reporting.formats import duration, number
@@ -31,14 +31,19 @@ STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL
 _said: set[str] = set()
 
 
-class _Terminal(Console):
+class _Output(Console):
+    @property
+    def size(self) -> ConsoleDimensions:  # type: ignore[misc]
+        # in a pipe nothing is folded: one message or row of a table is one line
+        return super().size if self.is_terminal else ConsoleDimensions(100_000, 25)
+
     def on_broken_pipe(self) -> None:
         # who reads along may stop reading (`| head`, a closed window): no reason to end a training
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-console = _Terminal(highlight=False)
+console = _Output(highlight=False)
 
 
 class _ConsoleHandler(logging.Handler):
@@ -47,7 +52,6 @@ class _ConsoleHandler(logging.Handler):
             return
         style = STYLES.get(record.levelno)
         prefix = f"{record.levelname.lower()}: " if style else ""
-        # soft wrap: one message stays one line in a pipe
         console.print(Text(prefix + self.format(record), style or ""), soft_wrap=True)
 
 
@@ -98,10 +102,7 @@ def warn_once(message: str, key: str | None = None) -> None:
 
 def show(table: "Table") -> None:
     """Prints a table: as wide as the terminal, or as wide as it needs when piped."""
-    if console.is_terminal:
-        console.print(table)
-    else:
-        console.print(table, soft_wrap=True, width=100_000)
+    console.print(table)
 
 
 class Progress:

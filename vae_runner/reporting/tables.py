@@ -50,7 +50,7 @@ def as_rich(rows: Sequence[Row], columns: Sequence[str] | None = None, title: st
     from rich.text import Text
 
     columns = columns_of(rows) if columns is None else columns
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         table.add_column(Text(column), justify="right" if _is_numeric(rows, column) else "left", overflow="fold")
     for row in rows:

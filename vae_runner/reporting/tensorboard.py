@@ -2,7 +2,7 @@
 
 Tags are `<figure>/<split>`: the cards of one term, `elbo/train` and `elbo/validation`, stand side by side in one group,
 and CUSTOM SCALARS draws the splits of a term into one chart. What belongs to no split is under `run/`, the final
-figures under `best/`.
+figures under `final/`.
 """
 
 import json
@@ -23,8 +23,8 @@ from vae_runner.reporting.png import png
 from vae_runner.run_directory import write_bytes
 
 SECONDS_UNTIL_SEEN = 10
-SPRITE_SIDE = 32
-LARGEST_SPRITE = 8192  # TensorBoard shows no larger one
+SMALLEST_SPRITE, LARGEST_SPRITE = 32, 64
+LARGEST_SPRITES = 4096  # of all sprites together; browsers take twice that, encoding it takes seconds
 
 
 class TensorBoard:
@@ -72,7 +72,7 @@ class TensorBoard:
     def hyperparameters(
         self, config: Mapping[str, Any], figures: Mapping[str, float | None] | None = None, step: int = 0
     ) -> None:
-        """Makes the run a row of HPARAMS. At its end, `figures` are written under `best/` and the row is closed.
+        """Makes the run a row of HPARAMS. At its end, `figures` are written under `final/` and the row is closed.
 
         config: nested or flat; a list or None is shown as text. No list of columns is written: TensorBoard then takes
         all keys of all runs, and puts those first in which the runs differ.
@@ -94,7 +94,7 @@ class TensorBoard:
             return
         for name, value in figures.items():
             if value is not None:
-                self._writer.add_scalar(f"best/{name}", value, step)
+                self._writer.add_scalar(f"final/{name}", value, step)
         end = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
         self._plugin(metadata.SESSION_END_INFO_TAG, HParamsPluginData(version=0, session_end_info=end))
 
@@ -171,14 +171,15 @@ def _names(labels: Sequence[Any] | Values, class_names: Sequence[str] | None) ->
 
 
 def _sprite(pixels: np.ndarray) -> tuple[Image.Image, tuple[int, int]]:
-    """All images in one square of cells, row by row, and the size of a cell."""
+    """All images in one square of cells, row by row, small ones enlarged and large ones reduced; and a cell's size."""
     across = math.ceil(math.sqrt(len(pixels)))
     height, width = pixels.shape[1:3]
-    room = LARGEST_SPRITE // across
-    factor = min(max(1, math.ceil(SPRITE_SIDE / max(width, height))), max(1, room // max(width, height)))
-    side = min(1.0, room / (max(width, height) * factor))
-    cell = (max(1, int(width * factor * side)), max(1, int(height * factor * side)))
-    resampling = Image.Resampling.NEAREST if side == 1.0 else Image.Resampling.BOX
+    longer = max(height, width)
+    room = min(LARGEST_SPRITES // across, LARGEST_SPRITE)
+    whole = min(math.ceil(SMALLEST_SPRITE / longer), room // longer)
+    scale = whole or room / longer
+    cell = (max(1, int(width * scale)), max(1, int(height * scale)))
+    resampling = Image.Resampling.NEAREST if whole else Image.Resampling.BOX
     sprite = Image.new("RGB", (across * cell[0], across * cell[1]))
     for index, image in enumerate(pixels):
         row, column = divmod(index, across)

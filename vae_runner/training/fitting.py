@@ -186,7 +186,7 @@ class Fitting:
         }
         checkpoint.save(self.directory.last, state)
 
-    def restore(self) -> int:
+    def restore(self, extended: bool = False) -> int:
         """Brings back the last checkpoint and cuts the logs back to it. Returns the steps done; 0 where there is none."""
         if not self.directory.last.is_file():
             self.directory.cut_metrics(0)
@@ -211,6 +211,12 @@ class Fitting:
         self.sums.load_state_dict(state["sums"], device)
         self.best, self.seconds = state["best"], state["seconds"]
         self.watch.load_state_dict(state["watch"])
+        if extended:
+            self.best["since"] = 0
+        if state["step"] > self.budget.steps:
+            raise UserError(
+                f"resume={self.directory.path}: {state['step']} steps are done, more than the {self.budget.steps} asked for"
+            )
         self.directory.cut_metrics(state["step"])
         return state["step"]
 

@@ -61,15 +61,20 @@ class Trainer:
     def budget(self, examples: int) -> Budget:
         return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
 
-    def fit(self, experiment: Experiment, directory: RunDirectory, resume: bool = False) -> dict[str, Any]:
+    def fit(
+        self, experiment: Experiment, directory: RunDirectory, resume: bool = False, extended: bool = False
+    ) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.
+
+        extended: the run to resume was complete, and goes on beyond where it had stopped.
 
         Raises Interrupted after a signal, and NonFinite where the training broke down; both leave a run that resumes.
         """
         torch.use_deterministic_algorithms(self.deterministic)
         fitting = Fitting(self, experiment, directory)
         budget, data, kl = fitting.budget, experiment.data, experiment.kl
-        start = fitting.restore() if resume else 0
+        torch.manual_seed(experiment.seed + 2**32)  # of the noise; the weights were drawn from the seed itself
+        start = fitting.restore(extended) if resume else 0
         logs, size = self.log_steps, self.batch_size
         validations = budget.interval(self.validation_epochs, self.validation_steps)
         checkpoints = validations
@@ -77,7 +82,7 @@ class Trainer:
             checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
         with GracefulStop() as stop, fitting.recording(start):
             order, started = None, time.perf_counter()
-            for step in range(start, budget.steps):
+            for step in range(start, 0 if fitting.exhausted else budget.steps):
                 epoch, position = divmod(step, budget.steps_per_epoch)
                 if position == 0:
                     fitting.begin_epoch()
@@ -92,8 +97,8 @@ class Trainer:
                     fitting.validate(done)
                 if done % checkpoints == 0 or last or stop.requested or fitting.exhausted:
                     fitting.checkpoint(done, started)
-                if stop.requested and not last:
-                    raise Interrupted(f"{stop.requested} after step {done}")
                 if fitting.exhausted:
                     break
+                if stop.requested and not last:
+                    raise Interrupted(f"{stop.requested} after step {done}")
             return fitting.finish(started)

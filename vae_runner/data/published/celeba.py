@@ -8,7 +8,7 @@ import torch
 
 from vae_runner.data.files import Archive, Folder
 from vae_runner.data.image_files import Decoder, ImageFiles
-from vae_runner.data.published.published import Download, Need, Published
+from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
@@ -35,11 +35,11 @@ class CelebA(Published):
         self.size = (int(size[0]), int(size[1]))
         self.crop = crop
 
-    def needs(self) -> dict[str, Need]:
+    def pieces(self) -> dict[str, Piece]:
         return {
-            IMAGES: Need((IMAGES, f"{IMAGES}.zip"), f"{IMAGES}.zip"),
-            ATTRIBUTES: Need((ATTRIBUTES,), ATTRIBUTES),
-            PARTITION: Need((PARTITION,), PARTITION),
+            IMAGES: Piece((IMAGES, f"{IMAGES}.zip"), f"{IMAGES}.zip"),
+            ATTRIBUTES: Piece((ATTRIBUTES,), ATTRIBUTES),
+            PARTITION: Piece((PARTITION,), PARTITION),
         }
 
     def downloads(self) -> dict[str, Download]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vae_runner.data.published.published import Download, Need, Published
+from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import TensorSplit
 
@@ -43,9 +43,9 @@ class CIFAR10(Published):
     folder_name = ""
     page = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
-    def needs(self) -> dict[str, Need]:
+    def pieces(self) -> dict[str, Piece]:
         return {
-            batch: Need((f"{FOLDER}/{batch}", ARCHIVE), ARCHIVE) for batches in BATCHES.values() for batch in batches
+            batch: Piece((f"{FOLDER}/{batch}", ARCHIVE), ARCHIVE) for batches in BATCHES.values() for batch in batches
         }
 
     def downloads(self) -> dict[str, Download]:

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from vae_runner.data.published.idx import parse_idx, read_idx
-from vae_runner.data.published.published import Download, Need, Published
+from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import TensorSplit
 
@@ -45,13 +45,13 @@ class EMNIST(Published):
         super().__init__(**common)
         self.part = part
 
-    def needs(self) -> dict[str, Need]:
+    def pieces(self) -> dict[str, Piece]:
         needs = {}
         for split in ("train", "test"):
             for kind in ("images-idx3", "labels-idx1"):
                 file = f"emnist-{self.part}-{split}-{kind}-ubyte"
                 forms = (f"raw/{file}", f"raw/{file}.gz", f"raw/gzip/{file}.gz", "raw/gzip.zip")
-                needs[file] = Need(forms, "raw/gzip.zip")
+                needs[file] = Piece(forms, "raw/gzip.zip")
         return needs
 
     def downloads(self) -> dict[str, Download]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from vae_runner.data.published.idx import read_idx
-from vae_runner.data.published.published import Download, Need, Published
+from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import TensorSplit
 
@@ -53,8 +53,8 @@ class MNIST(Published):
         self.folder_name = name
         self.page = PAGES[name]
 
-    def needs(self) -> dict[str, Need]:
-        return {file: Need((f"raw/{file}", f"raw/{file}.gz"), f"raw/{file}.gz") for file in PARTS.values()}
+    def pieces(self) -> dict[str, Piece]:
+        return {file: Piece((f"raw/{file}", f"raw/{file}.gz"), f"raw/{file}.gz") for file in PARTS.values()}
 
     def downloads(self) -> dict[str, Download]:
         from torchvision import datasets

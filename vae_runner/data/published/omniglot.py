@@ -6,7 +6,7 @@ import torch
 
 from vae_runner.data.files import Archive, Folder
 from vae_runner.data.image_files import Decoder, ImageFiles
-from vae_runner.data.published.published import Download, Need, Published
+from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 
 PARTS = {"train": "images_background", "test": "images_evaluation"}
@@ -27,8 +27,8 @@ class Omniglot(Published):
         super().__init__(**common)
         self.size = (int(size[0]), int(size[1]))
 
-    def needs(self) -> dict[str, Need]:
-        return {part: Need((f"{part}.zip", part), f"{part}.zip") for part in PARTS.values()}
+    def pieces(self) -> dict[str, Piece]:
+        return {part: Piece((f"{part}.zip", part), f"{part}.zip") for part in PARTS.values()}
 
     def downloads(self) -> dict[str, Download]:
         from torchvision import datasets

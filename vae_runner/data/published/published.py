@@ -23,7 +23,7 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Need:
+class Piece:
     """Something to read: any of `forms`, paths below the folder; where none is there, `official` is fetched."""
 
     forms: tuple[str, ...]
@@ -52,7 +52,7 @@ class Published(Source):
     def origin(self) -> str:
         return str(self.folder)
 
-    def needs(self) -> dict[str, Need]:
+    def pieces(self) -> dict[str, Piece]:
         raise NotImplementedError
 
     def downloads(self) -> dict[str, Download]:
@@ -60,14 +60,14 @@ class Published(Source):
         raise NotImplementedError
 
     def assemble(self, found: dict[str, Path]) -> Stored:
-        """The data from what `needs` asked for, in the form in which it was found."""
+        """The data from what `pieces` asked for, in the form in which it was found."""
         raise NotImplementedError
 
     def load(self) -> Stored:
         missing = self._missing()
         if missing:
             self._fetch(missing)
-        found = {name: self._find(need) for name, need in self.needs().items()}
+        found = {name: self._find(need) for name, need in self.pieces().items()}
         return self.assemble({name: path for name, path in found.items() if path is not None})
 
     def damaged(self, file: Path, error: Exception | str) -> UserError:
@@ -75,12 +75,12 @@ class Published(Source):
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return UserError(f"{file}: truncated or corrupt ({reason}); delete it and get it again from {self.page}")
 
-    def _find(self, need: Need) -> Path | None:
+    def _find(self, piece: Piece) -> Path | None:
         return next((self.folder / form for form in need.forms if (self.folder / form).exists()), None)
 
     def _missing(self) -> list[str]:
         # several things may be in one official file
-        return list(dict.fromkeys(need.official for need in self.needs().values() if self._find(need) is None))
+        return list(dict.fromkeys(need.official for need in self.pieces().values() if self._find(need) is None))
 
     def _fetch(self, missing: list[str]) -> None:
         why = "data.download=false"

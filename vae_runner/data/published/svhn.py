@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vae_runner.data.published.published import Download, Need, Published
+from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import TensorSplit
 
@@ -18,8 +18,8 @@ class SVHN(Published):
     folder_name = ""
     page = "http://ufldl.stanford.edu/housenumbers/"
 
-    def needs(self) -> dict[str, Need]:
-        return {file: Need((file, f"svhn/{file}", f"SVHN/{file}"), file) for file in FILES.values()}
+    def pieces(self) -> dict[str, Piece]:
+        return {file: Piece((file, f"svhn/{file}", f"SVHN/{file}"), file) for file in FILES.values()}
 
     def downloads(self) -> dict[str, Download]:
         from torchvision import datasets

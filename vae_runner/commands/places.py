@@ -1,0 +1,64 @@
+"""Where runs and sweeps go: directories that are claimed before anything is written, and shared by no two."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from omegaconf import DictConfig
+
+from vae_runner.config import choices_of
+from vae_runner.config.composing import hydra_config_set
+from vae_runner.errors import UserError
+from vae_runner.run_directory import RunDirectory
+
+TIME = "<time>"
+
+
+def place(config: DictConfig, kind: Literal["run", "sweep"]) -> tuple[Path, bool]:
+    """What `hydra.run.dir` or `hydra.sweep.dir` says, its `<data>`, `<variant>` and `<time>` filled in.
+
+    The second value tells whether it has a time in it: then another one will do as well.
+    """
+    with hydra_config_set(config):
+        template = str(config.hydra[kind].dir)
+    for group in ("data", "variant"):
+        option = choices_of(config).get(group)
+        template = template.replace(f"<{group}>", "+".join(option) if isinstance(option, list) else str(option))
+    return Path(template.replace(TIME, _now())), TIME in template
+
+
+def claim(path: Path, is_free: bool) -> RunDirectory:
+    """The directory, created and locked for this process. One with a time in its name is not there before.
+
+    Raises UserError where it holds a run already, is being written by another process, or cannot be written.
+    """
+    while is_free:
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:  # two runs in one microsecond
+            path = path.with_name(_now())
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be written ({error.strerror}); choose another place with hydra.run.dir=DIR"
+            ) from error
+    directory = RunDirectory(path)
+    directory.lock()
+    if directory.holds_a_run():
+        state = directory.status().get("state")
+        directory.unlock()
+        raise UserError(
+            f"hydra.run.dir={path}: holds a run already ({state}), and a run is never overwritten; "
+            f"to go on with it: vae-run train resume={path}"
+        )
+    return directory
+
+
+def override(key: str, value: object) -> str:
+    """An override whose value is taken as it is, whatever characters it holds."""
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{text}'"
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")

@@ -1,0 +1,70 @@
+"""`vae-run train`: composes a config, checks all of it, and trains; `-m` for a sweep, `resume=DIR` to go on."""
+
+from collections.abc import Sequence
+
+from vae_runner.commands.hydra_app import CommandLine, run_hydra
+from vae_runner.commands.places import claim, override, place
+from vae_runner.config import check, choices_of, resolved
+from vae_runner.errors import UserError
+
+INTERRUPTED, FAILED = 130, 1
+
+
+def main(args: Sequence[str]) -> int:
+    line = CommandLine.parse(args)
+    if line.shows:
+        run_hydra(lambda config: None, args)
+        return 0
+    resumed = next((text.partition("=")[2] for text in line.overrides if text.startswith("resume=")), "null")
+    if line.multirun:
+        if resumed != "null":
+            raise UserError("resume goes with one run; a sweep resumes by itself when given the same hydra.sweep.dir")
+        from vae_runner.commands.sweep import sweep
+
+        return sweep(line, args)
+    return _train(line, args) if resumed == "null" else _resume(resumed.strip("'\""), line.overrides)
+
+
+def _train(line: CommandLine, args: Sequence[str]) -> int:
+    (config,) = line.compose()
+    check(config)
+
+    from vae_runner import execute
+    from vae_runner.build import build_experiment
+    from vae_runner.reporting.console import console_logging
+
+    values = {**resolved(config), "choices": choices_of(config)}
+    with console_logging():
+        # before there is any directory: what is wrong with the data, its shapes or the device shows here
+        experiment = build_experiment(values)
+        path, is_free = place(config, "run")
+        directory = claim(path, is_free)
+        arguments = [*args, override("hydra.run.dir", directory.path)]
+        try:
+            summary = run_hydra(lambda config: execute.train(values, directory, experiment), arguments)
+        except execute.Interrupted:
+            return INTERRUPTED
+        except execute.NonFinite:
+            return FAILED
+        finally:
+            directory.unlock()
+    print(execute.outcome(summary, directory.path))
+    return 0
+
+
+def _resume(where: str, overrides: Sequence[str]) -> int:
+    from vae_runner import execute
+    from vae_runner.reporting.console import console_logging
+    from vae_runner.run_directory import RunDirectory
+
+    directory = RunDirectory(where)
+    changes = [text for text in overrides if not text.startswith(("resume=", "trust="))]
+    with console_logging():
+        try:
+            summary = execute.resume(directory, changes, trusted="trust=true" in overrides)
+        except execute.Interrupted:
+            return INTERRUPTED
+        except execute.NonFinite:
+            return FAILED
+    print(execute.outcome(summary, directory.path))
+    return 0

@@ -1,0 +1,151 @@
+"""One run, from taking its directory to its last word in `status.json`."""
+
+import contextlib
+import logging
+import platform
+import shlex
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+import vae_runner
+from vae_runner.build import Config, build_experiment, build_trainer
+from vae_runner.config import check
+from vae_runner.config.saved import continued, dump, load_saved
+from vae_runner.errors import UserError
+from vae_runner.reporting.console import file_logging
+from vae_runner.reporting.formats import duration
+from vae_runner.run_directory import RunDirectory, write_bytes
+from vae_runner.training.experiment import Experiment
+from vae_runner.training.nonfinite import NonFinite
+from vae_runner.training.trainer import Interrupted
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, directory: RunDirectory, experiment: Experiment | None = None) -> dict[str, Any]:
+    """Trains a new run into a directory that this process has locked. Returns its summary.
+
+    experiment: what the config describes, if it was checked and built before.
+
+    Raises what broke the run, after it was noted: NonFinite, Interrupted, or any other exception.
+    """
+    write_bytes(directory.config, dump(config).encode())
+    return _run(config, directory, experiment, resume=False)
+
+
+def resume(directory: RunDirectory, overrides: list[str], trusted: bool = False) -> dict[str, Any]:
+    """Goes on with a run from its last checkpoint, in its own directory. Returns its summary.
+
+    Raises UserError where there is no run, nothing left to do, or a change that would make it another run; else as `train`.
+    """
+    config = continued(load_saved(directory.require().config, trusted=trusted), overrides)
+    directory.lock()
+    try:
+        state = directory.status().get("state")
+        if state == "completed":
+            _require_more_to_do(config, directory)
+        experiment = build_experiment(config)
+        write_bytes(directory.config, dump(config).encode())
+        return _run(config, directory, experiment, resume=True, extended=state == "completed")
+    finally:
+        directory.unlock()
+
+
+def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
+    before = load_saved(directory.config, trusted=True)["trainer"]
+    budget = ("epochs", "steps", "default_steps", "early_stopping")
+    if all(before[key] == config["trainer"][key] for key in budget):
+        done = directory.summary()
+        raise UserError(
+            f"resume={directory.path}: the run is completed, after {done.get('epochs', 0):g} epochs; "
+            f"to train on, give it more: trainer.epochs={round(2 * done.get('epochs', 1)) or 1}"
+        )
+
+
+def _run(
+    config: Config, directory: RunDirectory, experiment: Experiment | None, resume: bool, extended: bool = False
+) -> dict[str, Any]:
+    with file_logging(directory.log), _status(directory, config):
+        if experiment is None:
+            check(OmegaConf.create({key: value for key, value in config.items() if key != "choices"}), config["choices"])
+            experiment = build_experiment(config)
+        directory.update_status(device=_device_name(experiment.device))
+        return build_trainer(config).fit(experiment, directory, resume=resume, extended=extended)
+
+
+@contextlib.contextmanager
+def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
+    """Keeps `status.json` true: running while inside, then how it ended, with the traceback of what broke it."""
+    started = datetime.now(timezone.utc)
+    directory.update_status(
+        state="running",
+        started=directory.status().get("started", started.isoformat()),
+        ended=None,
+        error=None,
+        command=shlex.join(sys.argv),
+        versions={"vae_runner": vae_runner.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        git_commit=_git_commit(),
+        seed=config["seed"],
+    )
+
+    def ended(state: str, error: str | None = None) -> None:
+        now = datetime.now(timezone.utc)
+        directory.update_status(state=state, ended=now.isoformat(), error=error, seconds=(now - started).total_seconds())
+
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as error:
+        ended("interrupted", str(error) or None)
+        log.warning("interrupted; to go on: vae-run train resume=%s", shlex.quote(str(directory.path)))
+        raise Interrupted(str(error)) from error
+    except BaseException as error:
+        ended("failed", traceback.format_exc())
+        log.error("%s", error if isinstance(error, NonFinite | UserError) else repr(error), exc_info=True)
+        raise
+    ended("completed")
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _git_commit() -> str | None:
+    """The commit of the repository that the caller stands in, marked where files differ from it."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def outcome(summary: dict[str, Any], directory: Path) -> str:
+    """What a person is told at the end of a run."""
+    lines = []
+    for split in ("train", "validation", "test"):
+        if figures := summary[split]:
+            shown = {name: figures[name] for name in ("loss", "elbo", "log_px", "kl", "active_units") if figures[name] is not None}
+            lines.append(f"{split:<11}" + "  ".join(f"{name} {value:.5g}" for name, value in shown.items()))
+    lines.append(
+        f"{duration(summary['seconds'])}, {summary['examples_per_second']:,.0f} examples/s, "
+        f"best weights of epoch {summary['best_epoch']:g}"
+    )
+    lines.append(f"in {directory}")
+    return "\n".join(lines)
+
+
+def monitored(summary: dict[str, Any]) -> float | None:
+    """The figure that a sweeper optimises: `trainer.monitor` on the validation split, else on the training split."""
+    return (summary.get("validation") or summary.get("train") or {}).get(summary["monitor"])
