@@ -1,6 +1,7 @@
 import torch
 from sklearn.datasets import load_digits
 
+from vae_runner.data import digits
 from vae_runner.data.digits import Digits
 from vae_runner.data.space import Space
 
@@ -29,3 +30,10 @@ def test_the_test_digits_are_always_the_same_and_hold_every_class():
     first, second = (Digits(split_seed=seed).open().test.take(torch.arange(297)) for seed in (0, 1))
     assert torch.equal(first[0], second[0])
     assert first[1].bincount().min() > 15
+
+
+def test_the_digits_do_not_depend_on_where_scikit_learn_keeps_its_file(monkeypatch):
+    direct = digits.read_digits()
+    monkeypatch.setattr(digits, "FILE", "moved/elsewhere.csv.gz")
+    imported = digits.read_digits()
+    assert all((a == b).all() for a, b in zip(direct, imported, strict=True))

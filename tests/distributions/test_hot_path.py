@@ -78,13 +78,17 @@ def test_the_kl_and_its_gradients_are_finite_at_extreme_parameters(prior):
     assert all(parameter.grad.isfinite().all() for parameter in prior.parameters())
 
 
-def test_log_prob_is_computed_in_float32_under_autocast(likelihood):
+@pytest.mark.parametrize("autocast", [True, False])
+def test_a_likelihood_is_computed_in_float32_from_bfloat16_parameters(likelihood, autocast):
     parameters = torch.randn(8, *likelihood.parameter_shape).bfloat16()
     x = torch.rand(8, *SPACE.shape)
-    with torch.autocast("cpu", torch.bfloat16):
-        log_prob = likelihood(parameters).log_prob(x)
-    assert log_prob.dtype is torch.float32
-    assert torch.equal(log_prob, likelihood(parameters.float()).log_prob(x))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        px = likelihood(parameters)
+        log_prob, mean = px.log_prob(x), px.mean
+    expected = likelihood(parameters.float())
+    assert log_prob.dtype is mean.dtype is torch.float32
+    assert torch.equal(log_prob, expected.log_prob(x))
+    assert torch.equal(mean, expected.mean)
 
 
 def test_the_kl_is_computed_in_float32_under_autocast(prior):

@@ -18,13 +18,13 @@ class FlatStage(Stage):
 
 
 class MLP:
-    """`depth` hidden layers of `width` units from x to the features, and as many from z back."""
+    """`depth` hidden layers of `width` units from x to the features, and as many from z back; with none, linear maps."""
 
     def __init__(
         self,
         *,
         width: Annotated[int, Range(1, 65536)] = 400,
-        depth: Annotated[int, Range(1, 64)] = 1,
+        depth: Annotated[int, Range(0, 64)] = 1,
         activation: Activation = "relu",
         normalisation: Normalisation = "none",
         dropout: Annotated[float, Range(0, 1, open_high=True)] = 0.0,
@@ -34,8 +34,10 @@ class MLP:
 
     def bottom_up(self, space: Space, levels: int, context: int) -> nn.ModuleList:
         """One stage per level; the first reads x and the context."""
-        inputs = [space.size] + [self.width] * (levels - 1)
-        return nn.ModuleList(self._stage(n, context) for n in inputs)
+        stages: list[Stage] = []
+        for _ in range(levels):
+            stages.append(self._stage(stages[-1].shape[0] if stages else space.size, context))
+        return nn.ModuleList(stages)
 
     def latent_shape(self, feature_shape: tuple[int, ...], latent_dim: int) -> tuple[int, ...]:
         return (latent_dim,)
@@ -52,4 +54,4 @@ class MLP:
             layers += [ACTIVATIONS[self.activation]()]
             layers += [nn.Dropout(self.dropout)] if self.dropout else []
             size = self.width
-        return FlatStage(layers, (self.width,))
+        return FlatStage(layers, (size,))

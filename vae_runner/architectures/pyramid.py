@@ -50,6 +50,7 @@ class Pyramid(ABC):
             for i, size in enumerate(sizes[1:]):
                 layers += self.halve(channels[i], channels[i + 1], sizes[i], size)
                 layers += self.drop()
+            layers += self.close(channels[-1])
             shape = (channels[-1], *sizes[-1])
             stages.append(Stage(layers, shape))
         return nn.ModuleList(stages)
@@ -71,7 +72,7 @@ class Pyramid(ABC):
         for i, size in enumerate(sizes[1:]):
             layers += self.double(channels[i], channels[i + 1], sizes[i], size)
             layers += self.drop()
-        return Stage(layers, (channels[-1], *sizes[-1]))
+        return Stage([*layers, *self.close(channels[-1])], (channels[-1], *sizes[-1]))
 
     def sizes(self, size: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Heights and widths from the image to the pyramid's top.
@@ -101,6 +102,10 @@ class Pyramid(ABC):
 
     def drop(self) -> list[nn.Module]:
         return [nn.Dropout2d(self.dropout)] if self.dropout else []
+
+    def close(self, channels: int) -> list[nn.Module]:
+        """Layers that end a stage."""
+        return []
 
     @abstractmethod
     def halve(self, inputs: int, outputs: int, size: tuple[int, ...], smaller: tuple[int, ...]) -> list[nn.Module]:

@@ -39,5 +39,9 @@ class ResNet(Pyramid):
     def double(self, inputs: int, outputs: int, size: tuple[int, ...], larger: tuple[int, ...]) -> list[nn.Module]:
         return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Upsample(size=larger), *self._residuals(outputs)]
 
+    def close(self, channels: int) -> list[nn.Module]:
+        # pre-activated blocks leave their sum bare
+        return [*normalisation(self.normalisation, channels, spatial=True), self.activate()]
+
     def _residuals(self, channels: int) -> list[nn.Module]:
         return [ResidualBlock(channels, self.activation, self.normalisation) for _ in range(self.blocks)]

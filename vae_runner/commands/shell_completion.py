@@ -1,6 +1,6 @@
-"""Shell completion, also behind the command word: `eval "$(vae-run -sc install=bash)"` (or `uninstall=bash`; fish, zsh).
+"""Shell completion: `eval "$(vae-run -sc install=bash)"`, or zsh, or fish; `uninstall=` takes it away.
 
-Hydra completes groups, options and keys; it does not know that a command word stands before them, so this takes it off.
+Hydra completes groups, options and keys. It does not know of the command word before them, so this takes it off.
 """
 
 import os
@@ -13,7 +13,7 @@ from vae_runner.errors import UserError
 HYDRA_COMMANDS = ("train", "validate")
 FLAGS = ("--help", "--cfg", "--multirun", "--config-dir", "--info")
 
-# a candidate comes with a space where the word is finished; bash breaks words at the = and replaces only what follows it
+# a candidate ends in a space where the word is finished; bash breaks words at = and replaces only what follows
 BASH = r"""_vae_run_complete() {
     local IFS=$'\n' typed="${COMP_LINE:0:COMP_POINT}"
     typed="${typed##* }"
@@ -26,7 +26,13 @@ complete -o nospace -o default -F _vae_run_complete vae-run"""
 
 SCRIPTS = {
     "bash": BASH,
-    "zsh": f"autoload -Uz bashcompinit && bashcompinit\n{BASH}",
+    "zsh": r"""_vae_run_complete() {
+    local -a found
+    found=("${(@f)$(COMP_LINE="$LBUFFER" COMP_POINT=${#LBUFFER} vae-run -sc query=zsh 2>/dev/null)}")
+    [[ -n "$found" ]] && compadd -Q -S '' -- "${found[@]}" || { compset -P '*='; _files }
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
+compdef _vae_run_complete vae-run""",
     "fish": """function _vae_run_complete
     set -lx COMP_LINE (commandline -cp)
     set -lx COMP_POINT (string length -- $COMP_LINE)
@@ -36,7 +42,7 @@ complete -c vae-run -a '(_vae_run_complete)'""",
 }
 REMOVALS = {
     "bash": "complete -r vae-run; unset -f _vae_run_complete",
-    "zsh": "complete -r vae-run; unset -f _vae_run_complete",
+    "zsh": "compdef -d vae-run; unfunction _vae_run_complete",
     "fish": "complete -e -c vae-run; functions -e _vae_run_complete",
 }
 
@@ -69,10 +75,12 @@ def candidates(line: str) -> list[str]:
     if command == "list":
         return [f"{group} " for group in Tree.of().groups if group.startswith(typed)] if not before else []
     if command not in HYDRA_COMMANDS:
-        return ["run="] if typed and "run=".startswith(typed) or not typed and not before else []
+        return ["run="] if "run=".startswith(typed) and not before and command != "compare" else []
     if typed.startswith("-"):
         return [f"{flag} " for flag in FLAGS if flag.startswith(typed)]
-    return [word if word.endswith(("=", ".", "/")) else f"{word} " for word in _by_hydra(before, typed)]
+    found = [word for word in _by_hydra(before, typed) if not word.endswith("_target_=")]
+    unfinished = ("=", ".", "/")
+    return [word if word.endswith(unfinished) or _last_item(word)[0] else f"{word} " for word in found]
 
 
 def _by_hydra(before: list[str], typed: str) -> list[str]:

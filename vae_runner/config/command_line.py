@@ -68,6 +68,8 @@ def refuse_sweep(override: Override) -> None:
     if not override.is_sweep_override():
         return
     text, key = override.input_line or "", override.key_or_group
+    if override.is_hydra_override():
+        raise UserError(f"{text}: Hydra's own settings take one value")
     instead = ""
     if override.value_type is ValueType.SIMPLE_CHOICE_SWEEP:
         together = f"{key}=[{override.get_value_string()}]"

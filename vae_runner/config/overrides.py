@@ -56,7 +56,7 @@ def deferred_to_jobs(
 ) -> list[str]:
     """The same sweep, with settings that only swept options have written as sweeps over one value.
 
-    Hydra composes a sweep's own config first, without what is swept: there `-m kl=linear,cyclical kl.length=5` would fail.
+    Hydra composes a sweep's own config first, without what is swept: `-m kl=linear,cyclical kl.length=5` fails there.
     """
     tree = Tree.of(config_dir, primary)
     parsed = parse(overrides, tree, lambda: keys_of(plain(compose([], config_dir, primary))))

@@ -1,6 +1,7 @@
 """The arrays in a file, by name. No file is trusted: nothing in it is ever executed."""
 
 import csv
+import os
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ def read_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
     if path.suffix.lower() not in ENDINGS:
         kind = "a folder: for images use data=images" if path.is_dir() else f"not one of {', '.join(ENDINGS)}"
         raise UserError(f"{origin}: {kind}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{origin}: there is no such file")
     try:
         if path.suffix.lower() == ".npz":

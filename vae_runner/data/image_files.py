@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from vae_runner.errors import UserError
 logger = logging.getLogger("vae_runner")
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+# images that one thread decodes before it takes more
+BLOCK = 64
 
 
 class WrongSizeError(Exception):
@@ -124,23 +129,25 @@ class ImageFiles:
             fix = "lower data.size or data.limit"
             raise UserError(f"{len(self)} images of {shape[1:]} need {gigabytes:.0f} GB of memory: {fix}") from error
 
-        def decode(i: int) -> Exception | None:
-            try:
-                x[i] = self.decoder(self.files.read(self.names[i]))
-            except Exception as error:  # each image library raises its own kinds for a broken file
-                return error
-            return None
-
         readable = torch.ones(len(self), dtype=torch.bool)
+
+        def decode(start: int) -> None:
+            for i in range(start, min(start + BLOCK, len(self))):
+                try:
+                    x[i] = self.decoder(self.files.read(self.names[i]))
+                except Exception as error:  # each image library raises its own kinds for a broken file
+                    if not self.skip_unreadable or isinstance(error, WrongSizeError):
+                        raise UserError(self.explain(self.names[i], error)) from error
+                    readable[i] = False
+
         # the decoders of Pillow let other threads run
-        with ThreadPoolExecutor() as pool:
-            for i, failure in enumerate(pool.map(decode, range(len(self)))):
-                if failure is None:
-                    continue
-                if not self.skip_unreadable or isinstance(failure, WrongSizeError):
-                    pool.shutdown(cancel_futures=True)
-                    raise UserError(self.explain(self.names[i], failure)) from failure
-                readable[i] = False
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            try:
+                for _ in pool.map(decode, range(0, len(self), BLOCK)):
+                    pass
+            except UserError:
+                pool.shutdown(cancel_futures=True)
+                raise
         if readable.all():
             return TensorSplit(x, self.y)
         skipped = [name for name, good in zip(self.names, readable.tolist(), strict=True) if not good]

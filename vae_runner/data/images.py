@@ -1,6 +1,7 @@
 """A user's folder of images."""
 
 import io
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -53,9 +54,9 @@ class Images(Source):
 
     def load(self) -> Stored:
         path = Path(self.path).expanduser()
-        if not path.exists():
+        if not os.path.exists(path):
             raise UserError(f"{self.origin}: there is no such folder")
-        if path.is_file() and path.suffix.lower() != ".zip":
+        if os.path.isfile(path) and path.suffix.lower() != ".zip":
             raise UserError(
                 f"{self.origin}: not a folder (or a .zip of one); for .npz, .npy, .pt and .csv: data=arrays"
             )

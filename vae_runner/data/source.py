@@ -7,7 +7,7 @@ import torch
 
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
-from vae_runner.data.splits import SUPPORTS, Examples, Split
+from vae_runner.data.splits import SUPPORTS, Examples, Split, TensorSplit
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -65,12 +65,10 @@ class Source:
     def open(self) -> Data:
         """The checked data. Raises UserError for too few examples, NaN, or values that cannot be binarised."""
         stored = self.load()
+        self._refuse_nan(stored)
         splits = [examples.read() for examples in self._divide(stored)]
         if len(splits[0]) < 2:
             raise UserError(f"{self.origin}: {len(splits[0])} examples to train on, at least 2 are needed")
-        for name, split in zip(("training", "validation", "test"), splits, strict=True):
-            if not split.finite():
-                raise UserError(f"{self.origin}: the {name} examples contain NaN or infinite values: {_where(split)}")
         train, validation, test = self.scale(*splits)
         support = max((split.support() for split in (train, validation, test) if len(split)), key=SUPPORTS.index)
         if self.binarize != "none":
@@ -89,6 +87,14 @@ class Source:
             class_names=stored.class_names,
             factor_names=stored.factor_names,
         )
+
+    def _refuse_nan(self, stored: Stored) -> None:
+        # before they are divided, so that the message counts examples as the user's file does
+        own = {"training": stored.train, "validation": stored.validation, "test": stored.test}
+        for name, split in own.items():
+            first = split.first_not_finite() if isinstance(split, TensorSplit) else None
+            if first is not None:
+                raise UserError(f"{self.origin}: NaN or infinite values in {name} example {first}, counted from 0")
 
     def _divide(self, stored: Stored) -> tuple[Examples, Examples, Examples]:
         total = len(stored.train)
@@ -128,12 +134,3 @@ def _count(key: str, value: float | None, total: int) -> int:
     if value != int(value):
         raise UserError(f"{key}={value}: a fraction below 1, or a whole number of examples")
     return int(value)
-
-
-def _where(split: Split) -> str:
-    for start in range(0, len(split), 1024):
-        x, _ = split.take(torch.arange(start, min(start + 1024, len(split))))
-        bad = (~x.isfinite()).flatten(1).any(1)
-        if bad.any():
-            return f"the first is example {start + int(bad.int().argmax())} of them"
-    raise AssertionError("all values are finite")

@@ -38,10 +38,6 @@ class Split(Examples, Protocol):
         """Where the values lie: `binary` {0, 1}, `unit` [0, 1] or `real`; uint8 counts as divided by 255."""
         ...
 
-    def finite(self) -> bool:
-        """Whether no value is NaN or infinite."""
-        ...
-
 
 class TensorSplit:
     """x (N, *shape), uint8 or float32, and y (N,) or (N, F) where there are labels."""
@@ -82,8 +78,11 @@ class TensorSplit:
         low, top = self.x.aminmax()
         return "unit" if low >= 0 and top <= 1 else "real"
 
-    def finite(self) -> bool:
+    def first_not_finite(self) -> int | None:
+        """The first example that has a NaN or infinite value, or None."""
         if len(self) == 0 or not self.x.is_floating_point():
-            return True
-        # the extremes of values with a NaN are NaN: one pass and no copy
-        return all(bool(extreme.isfinite()) for extreme in self.x.aminmax())
+            return None
+        # the extremes of values with a NaN are NaN: one pass and no copy, unless there is something to find
+        if all(bool(extreme.isfinite()) for extreme in self.x.aminmax()):
+            return None
+        return int((~self.x.isfinite()).flatten(1).any(1).int().argmax())

@@ -96,9 +96,6 @@ class SpriteSplit:
     def support(self) -> str:
         return "binary"
 
-    def finite(self) -> bool:
-        return True
-
 
 class Sprites(Source):
     """Any part of the grid of dSprites as (1, 64, 64), with y (N, 5) the class of each factor in the whole grid.

@@ -54,7 +54,7 @@ class DiagonalGaussian:
         if isinstance(p, StandardNormal):
             mean, log_ratio = self.mean, self.log_variance
         else:
-            mean, log_ratio = (self.mean - p.mean) * (-p.log_variance).exp(), self.log_variance - p.log_variance
+            mean, log_ratio = (self.mean - p.mean) * (-0.5 * p.log_variance).exp(), self.log_variance - p.log_variance
         terms = 0.5 * torch.addcmul(log_ratio.expm1() - log_ratio, mean, mean)
         return terms.flatten(2).sum(2) if terms.ndim > 2 else terms
 

@@ -74,11 +74,7 @@ class VAE(nn.Module):
         if context is not None and len(level.z) > 1:
             context = context.repeat(len(level.z), 1)
         px = self.decode(level.z.flatten(0, 1), context)
-        penalties = {}
-        if not level.has_density:
-            # a deterministic code has no divergence to pull the prior to it: the prior is fitted to codes held fixed
-            penalties["prior"] = -level.p.log_prob(level.z.detach()).mean()
-        return Evidence(px, batch.x, batch.mask, levels, penalties)
+        return Evidence(px, batch.x, batch.mask, levels)
 
     def forward(self, batch: Batch, samples: int = 1) -> Evidence:
         return self.explain(self.infer(batch, samples), batch)
@@ -90,6 +86,15 @@ class VAE(nn.Module):
     def encode(self, batch: Batch) -> Tensor:
         """The codes of a batch (B, *latent_shape): means of q(z|x)."""
         return self.infer(batch)[0].code
+
+    @property
+    def fits_prior(self) -> bool:
+        """Whether the prior waits for `fit_prior`: no divergence pulls the codes of a deterministic encoder to it."""
+        return "deterministic" in self.posterior.provides
+
+    def fit_prior(self, codes: Tensor) -> None:
+        """Fits the prior to codes (N, *latent_shape) held fixed, after the fact (Ghosh et al. 2020, section 4)."""
+        self.prior.fit(codes)
 
     def sample_latents(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """n latents from the prior (n, *latent_shape); `temperature` scales its standard deviation."""

@@ -32,8 +32,8 @@ _said: set[str] = set()
 
 
 class _Output(Console):
-    @property
-    def size(self) -> ConsoleDimensions:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def size(self) -> ConsoleDimensions:
         # in a pipe nothing is folded: one message or row of a table is one line
         return super().size if self.is_terminal else ConsoleDimensions(100_000, 25)
 

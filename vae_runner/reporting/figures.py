@@ -5,7 +5,7 @@ No pyplot: it keeps every figure alive and is not safe in threads. Equal values 
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -39,19 +39,17 @@ def line_plots(
     """
     arrays = {name: _vectors(values) for name, values in series.items()}
     first = next(iter(arrays.values()))
-    figure, panels = _panels(len(first), columns, (2.2, 1.5), title=title, legend_rows=len(arrays) > 1)
-    low, high = limits or limits_of(first)
-    margin = 0.05 * (high - low)
+    scale = limits or limits_of(first)
+    figure, panels = _multiples(len(first), columns, scale, title=title, titles=bool(titles))
     marker = "o" if first.shape[1] <= 16 else None
     for index, panel in enumerate(panels):
         for (name, values), style in zip(arrays.items(), SERIES, strict=False):
             panel.plot(values[index], label=name, marker=marker, markersize=3, **style)  # type: ignore[arg-type]
-        panel.set_ylim(low - margin, high + margin)
         if titles:
             panel.set_title(titles[index], fontsize=9)
     if len(arrays) > 1:
         figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(arrays), frameon=False
+            *panels[0].get_legend_handles_labels(), loc="lower center", ncols=len(arrays), frameon=False, fontsize=9
         )
     return _image(figure)
 
@@ -74,17 +72,16 @@ def line_fans(
     from matplotlib.colors import Normalize
 
     array = as_array(series)
-    figure, panels = _panels(len(array), columns, (2.4, 1.7), title=title)
+    scale = limits or limits_of(array)
+    figure, panels = _multiples(len(array), columns, scale, title=title, titles=bool(titles), right=1.0)
     between, colours = Normalize(min(values), max(values)), colormaps["viridis"]
-    low, high = limits or limits_of(array)
-    margin = 0.05 * (high - low)
     for index, panel in enumerate(panels):
         for value, line in zip(values, array[index], strict=True):
             panel.plot(line, color=colours(between(value)), linewidth=1.2)
-        panel.set_ylim(low - margin, high + margin)
         if titles:
             panel.set_title(titles[index], fontsize=9)
-    figure.colorbar(ScalarMappable(between, colours), ax=panels, label="value of the latent", fraction=0.05, aspect=30)
+    place = figure.add_axes((1 - 0.8 / figure.get_figwidth(), 0.15, 0.12 / figure.get_figwidth(), 0.7))
+    figure.colorbar(ScalarMappable(between, colours), cax=place, label="value of the latent")
     return _image(figure)
 
 
@@ -268,11 +265,13 @@ def _vectors(values: Values) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-def _figure(size: tuple[float, float], title: str | None) -> "Figure":
+def _figure(
+    size: tuple[float, float], title: str | None, layout: Literal["constrained"] | None = "constrained"
+) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
+    figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout=layout)
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -282,10 +281,44 @@ def _figure(size: tuple[float, float], title: str | None) -> "Figure":
 def _panels(
     count: int, columns: int, size: tuple[float, float], *, title: str | None = None, legend_rows: int = 0
 ) -> "tuple[Figure, list[Axes]]":
+    """`count` panels, each on a scale of its own."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     figure = _figure((size[0] * columns, size[1] * rows + 0.3 * bool(title) + 0.2 * legend_rows), title)
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for panel in axes[count:]:
+        panel.set_visible(False)
+    return figure, list(axes[:count])
+
+
+def _multiples(
+    count: int, columns: int, limits: Limits, *, title: str | None = None, titles: bool = False, right: float = 0.1
+) -> "tuple[Figure, list[Axes]]":
+    """`count` small panels on one scale, written at the edge. right: the margin there, in inches.
+
+    Margins are given, not computed: a layout that measures every label takes two thirds of the time.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    width, height, left, bottom, gap = 1.9, 1.2, 0.45, 0.5, 0.12 + 0.2 * titles
+    top = 0.1 + 0.3 * bool(title) + 0.2 * titles
+    inches = (left + columns * width + (columns - 1) * 0.12 + right, bottom + rows * height + (rows - 1) * gap + top)
+    figure = _figure(inches, title, layout=None)
+    figure.subplots_adjust(
+        left=left / inches[0],
+        right=1 - right / inches[0],
+        bottom=bottom / inches[1],
+        top=1 - top / inches[1],
+        wspace=0.12 / width,
+        hspace=gap / height,
+    )
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).reshape(-1)
+    margin = 0.05 * (limits[1] - limits[0])
+    axes[0].set_ylim(limits[0] - margin, limits[1] + margin)
+    axes[0].xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+    axes[0].yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     for panel in axes:
         panel.tick_params(labelsize=7)
     for panel in axes[count:]:

@@ -12,7 +12,7 @@ import torch
 
 from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
-from vae_runner.evaluation.evaluate import Evaluation, evaluate
+from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
@@ -23,6 +23,8 @@ from vae_runner.training.step import Player, TrainingStep
 from vae_runner.training.watch import Watch
 
 log = logging.getLogger(__name__)
+
+FITTED = 4000  # codes that the prior of a deterministic encoder is fitted to
 
 
 class Fitting:
@@ -121,10 +123,13 @@ class Fitting:
     def validate(self, done: int) -> None:
         """Takes the figures of the validation split, draws, and keeps the weights if they are the best so far."""
         self.check_finite(done)
-        split = self.experiment.data.validation
+        experiment = self.experiment
+        split = experiment.data.validation
         # under a warm-up the training loss is of another objective than the validation loss, which is of the final one
-        kl_is_full = self.experiment.kl.schedule(done - 1) == 1
+        kl_is_full = experiment.kl.schedule(done - 1) == 1
         with self.averaged():
+            if experiment.model.fits_prior:
+                self._fit_prior()
             if len(split):
                 evaluation = self.evaluate(split)
                 evaluation.figures["sample_diversity"] = self.recorder.diversity()
@@ -132,6 +137,12 @@ class Fitting:
                 self.watch.at_validation(done, evaluation, self.sums.epoch(), kl_is_full)
                 self._compare(done, evaluation.figures[self.trainer.monitor])
             self.recorder.pictures(done)
+
+    def _fit_prior(self) -> None:
+        experiment = self.experiment
+        with Preserved(experiment.model, experiment.device, seed=0):
+            indices = torch.arange(min(FITTED, len(experiment.data.train)), device=experiment.device)
+            experiment.model.fit_prior(experiment.model.encode(experiment.data.batch(experiment.data.train, indices)))
 
     def _compare(self, done: int, value: float | None) -> None:
         assert value is not None

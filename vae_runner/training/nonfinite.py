@@ -9,7 +9,6 @@ CAUSES = {
     "reconstruction": "the log-likelihood overflowed: the learning rate is too high, or the data is far from the "
     "likelihood's scale (for arrays: data.scale=standardize)",
     "kl": "the posterior's or prior's log-variance ran away: lower optimizer.lr, or set trainer.gradient_clip=1",
-    "prior": "the prior's log-variance ran away: lower optimizer.lr, or set trainer.gradient_clip=1",
 }
 
 

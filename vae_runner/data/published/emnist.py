@@ -46,13 +46,13 @@ class EMNIST(Published):
         self.part = part
 
     def pieces(self) -> dict[str, Piece]:
-        needs = {}
+        pieces = {}
         for split in ("train", "test"):
             for kind in ("images-idx3", "labels-idx1"):
                 file = f"emnist-{self.part}-{split}-{kind}-ubyte"
                 forms = (f"raw/{file}", f"raw/{file}.gz", f"raw/gzip/{file}.gz", "raw/gzip.zip")
-                needs[file] = Piece(forms, "raw/gzip.zip")
-        return needs
+                pieces[file] = Piece(forms, "raw/gzip.zip")
+        return pieces
 
     def downloads(self) -> dict[str, Download]:
         from torchvision import datasets

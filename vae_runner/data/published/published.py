@@ -31,7 +31,7 @@ class Piece:
 
 
 class Published(Source):
-    """A subclass names its folder, what it needs, and torchvision's table of downloads, and reads what is there.
+    """A subclass names its folder, the pieces it reads, and torchvision's table of downloads, and reads what is there.
 
     root: the folder of all data sets. download: whether missing files may be fetched.
     """
@@ -67,7 +67,7 @@ class Published(Source):
         missing = self._missing()
         if missing:
             self._fetch(missing)
-        found = {name: self._find(need) for name, need in self.pieces().items()}
+        found = {name: self._find(piece) for name, piece in self.pieces().items()}
         return self.assemble({name: path for name, path in found.items() if path is not None})
 
     def damaged(self, file: Path, error: Exception | str) -> UserError:
@@ -76,11 +76,11 @@ class Published(Source):
         return UserError(f"{file}: truncated or corrupt ({reason}); delete it and get it again from {self.page}")
 
     def _find(self, piece: Piece) -> Path | None:
-        return next((self.folder / form for form in need.forms if (self.folder / form).exists()), None)
+        return next((self.folder / form for form in piece.forms if os.path.exists(self.folder / form)), None)
 
     def _missing(self) -> list[str]:
         # several things may be in one official file
-        return list(dict.fromkeys(need.official for need in self.pieces().values() if self._find(need) is None))
+        return list(dict.fromkeys(piece.official for piece in self.pieces().values() if self._find(piece) is None))
 
     def _fetch(self, missing: list[str]) -> None:
         why = "data.download=false"
@@ -95,7 +95,8 @@ class Published(Source):
         here = f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing"
         raise UserError(
             f"{here} ({why}): put {', '.join(missing)} into {self.folder} from {self.page}, "
-            f"or point data.root (now {self.root}) or VAE_RUNNER_DATA at where {self.folder_name} is"
+            f"or set data.root (now {self.root}, by default VAE_RUNNER_DATA) to a folder that has "
+            f"{Path(self.folder_name, missing[0])} in it"
         )
 
     def _download(self, target: Path, download: Download) -> None:

@@ -1,6 +1,6 @@
 """The continuous Bernoulli of Loaiza-Ganem and Cunningham 2019: the density on [0, 1] that the cross-entropy lacks.
 
-log p(x|z) = sum_d [ x_d l_d - A(l_d) ], A(l) = log((exp(l) - 1) / l): an exponential family in its logits, A'(l) = E[x].
+log p(x|z) = sum_d [ x_d l_d - A(l_d) ], A(l) = log((exp(l) - 1) / l): an exponential family, A'(l) = E[x].
 """
 
 from typing import Any, ClassVar
