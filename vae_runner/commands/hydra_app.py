@@ -46,7 +46,12 @@ class CommandLine:
             if getattr(arguments, refused) is not None:
                 flag = "--" + refused.replace("_", "-")
                 raise UserError(f"{flag}: vae-run has one config; give your own options with --config-dir DIR")
-        modes = {"--multirun": arguments.multirun, "--cfg": arguments.cfg, "--info": arguments.info, "--run": arguments.run}
+        modes = {
+            "--multirun": arguments.multirun,
+            "--cfg": arguments.cfg,
+            "--info": arguments.info,
+            "--run": arguments.run,
+        }
         given = [flag for flag, value in modes.items() if value]
         if len(given) > 1:
             raise UserError(f"{' and '.join(given)} do not go together: give one of them")

@@ -5,15 +5,14 @@ Two sources of truth: the signature of each `_target_`, and what one part requir
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from omegaconf import DictConfig
 
-from vae_runner.config.composing import choices_of, composed_files, loader_of, resolved, tree_of
+from vae_runner.config.composing import choices_of, composed_files, loader_of, plain, resolved, tree_of
 from vae_runner.config.names import keys_of
 from vae_runner.config.signatures import Setting, resolve_target, settings_of
-from vae_runner.config.tree import RECIPES
+from vae_runner.config.tree import RECIPES, place
 from vae_runner.config.unknown import line_of, unknown_key
 from vae_runner.config.values import complaint, write
 from vae_runner.errors import UserError
@@ -52,10 +51,13 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, trusted:
 class _Checker:
     def __init__(self, config: DictConfig, choices: Mapping[str, Any], trusted: bool) -> None:
         self.config = config
-        self.values = resolved(config)
         self.choices = choices
         self.trusted = trusted
         self.tree = tree_of(config)
+        try:
+            self.values = resolved(config)
+        except UserError as error:
+            raise UserError(f"{error}{self._origin(str(error).partition(':')[0])}") from error
         self.handed_down = settings_of(TopLevel)  # what a group needs of it, such as latent_dim, is given there alone
         self.known = set(keys_of(self.values))  # those that turn out to be unknown are taken out again
         self.problems: list[str] = []
@@ -79,7 +81,8 @@ class _Checker:
     def _check_node(self, key: str, node: Any) -> type | None:
         """A mapping with a `_target_`: its class, if that could be found."""
         if not isinstance(node, dict) or "_target_" not in node:
-            self.problems.append(f"{self._shown(key, node)}: must be a mapping with a _target_{self._origin(key)}")
+            shown = f"{key}: has no" if isinstance(node, dict) else f"{key}={write(node)}: must be a mapping with a"
+            self.problems.append(f"{shown} _target_{self._place(key)}")
             return None
         settings = {name: value for name, value in node.items() if name != "_target_"}
         if node["_target_"] is None:
@@ -140,7 +143,8 @@ class _Checker:
     def _unknown(self, prefix: str, name: str, value: Any, known: set[str]) -> str:
         key = f"{prefix}{name}"
         if key in RECIPES:
-            return f"{key}: its file must start with the line `# @package _global_`{self._origin(key)}"
+            form = "start with the line `# @package _global_`" if isinstance(value, dict) else "hold `key: value` lines"
+            return f"{key}: its file must {form}{self._place(key)}"
         shown = self._shown(key, value)
         if "." in name:
             nested = ": {".join(name.split(".")) + f": {write(value)}" + "}" * name.count(".")
@@ -157,12 +161,15 @@ class _Checker:
     def _typed(self, key: str) -> str | None:
         if "hydra" not in self.config:
             return None
-        typed = [text for text in self.config.hydra.overrides.task if text.lstrip("+").partition("=")[0] == key]
+        typed = [text for text in plain(self.config.hydra.overrides.task) if text.lstrip("+").partition("=")[0] == key]
         return typed[-1] if typed else None
 
     def _origin(self, key: str) -> str:
         """The file and line that a setting comes from, unless it was typed on the command line."""
-        if "hydra" not in self.config or self._typed(key):
+        return "" if self._typed(key) else self._place(key)
+
+    def _place(self, key: str) -> str:
+        if "hydra" not in self.config:
             return ""
         for package, path in reversed(composed_files(self.config, loader_of(self.config))):
             prefix = f"{package}." if package and package != "_global_" else ""
@@ -172,9 +179,9 @@ class _Checker:
             inner = key[len(prefix) :]
             for parts in (inner.split("."), [inner]):
                 if line := line_of(file, parts):
-                    return f" ({_short(file)}, line {line})"
-            if inner in ("", package):
-                return f" ({_short(file)})"
+                    return place(file, line)
+            if not inner or f"{key}." == prefix:
+                return place(file)
         return ""
 
 
@@ -183,8 +190,3 @@ def _has_target(value: Any) -> bool:
     if isinstance(value, dict):
         return "_target_" in value or any(_has_target(v) for v in value.values())
     return isinstance(value, list) and any(_has_target(v) for v in value)
-
-
-def _short(file: Path) -> Path:
-    here = Path.cwd()
-    return file.relative_to(here) if file.is_relative_to(here) else file

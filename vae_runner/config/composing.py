@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,12 +19,12 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.config.command_line import parse, refuse_group_mistakes, refuse_sweep
 from vae_runner.config.names import keys_of, nearest
-from vae_runner.config.tree import PRIMARY, RECIPES, Tree
+from vae_runner.config.tree import PRIMARY, RECIPES, Tree, place
 from vae_runner.config.unknown import unknown_key
 from vae_runner.errors import UserError
 
@@ -53,7 +54,6 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, prim
         for override in parsed:
             refuse_key_mistakes(override, base, tree)
         raise
-    _record_recipes(config, loader)
     with hydra_config_set(config), interpolation_errors():
         _ = (config.hydra.run.dir, config.hydra.sweep.dir)
     return config
@@ -62,11 +62,17 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, prim
 def choices_of(config: DictConfig) -> dict[str, Any]:
     """Group -> option of a composed config; a list of options where `variant` or `experiment` was given several.
 
-    Empty for a config without its `hydra` node.
+    For the config that Hydra hands to a running job, which lacks its `hydra` node, Hydra is asked. Else empty.
     """
-    if "hydra" not in config:
+    whole: Any = config if "hydra" in config else HydraConfig.instance().cfg
+    if whole is None:
         return {}
-    return {group: option for group, option in plain(config.hydra.runtime.choices).items() if "/" not in group}
+    choices = {group: option for group, option in plain(whole.hydra.runtime.choices).items() if "/" not in group}
+    forgotten = [recipe for recipe in RECIPES if recipe not in choices]  # Hydra keeps no choice that is a list
+    if forgotten:
+        files = [path.partition("/") for _, path in composed_files(whole, loader_of(whole))]
+        choices |= {recipe: [option for group, _, option in files if group == recipe] for recipe in forgotten}
+    return choices
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -133,7 +139,9 @@ def _with_search_path(tree: Tree, loader: ConfigLoaderImpl, overrides: Sequence[
     if not any(override.lstrip("+").startswith("hydra.searchpath=") for override in overrides):
         return tree
     try:
-        _, repository = loader._parse_overrides_and_create_caching_repo(PRIMARY, list(overrides))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # says in its own way what is said below
+            _, repository = loader._parse_overrides_and_create_caching_repo(PRIMARY, list(overrides))
     except HydraException as error:
         raise UserError(explain(error, tree)) from error
     for source in repository.get_sources():
@@ -170,8 +178,8 @@ def explain(error: BaseException, tree: Tree) -> str:
     """What went wrong while composing, in one line that names the file or the key."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        place = f"{mark.name}, line {mark.line + 1}" if mark else "a config file"
-        return f"{place}: not YAML: {error.problem or error.context}"
+        where = place(Path(mark.name), mark.line + 1) if mark else ""
+        return f"not YAML: {error.problem or error.context}{where}"
     if isinstance(error.__cause__, OmegaConfBaseException | yaml.YAMLError) and not str(error).strip():
         return explain(error.__cause__, tree)
     text = str(error)
@@ -180,11 +188,18 @@ def explain(error: BaseException, tree: Tree) -> str:
     if match := re.search(r"In '([^']+)': Could not override '([^']+)'", text):
         near = nearest(match[2], tree.groups)
         hint = f"; did you mean {near}?" if near else ""
-        return f"{tree.file(match[1])}: its defaults list overrides {match[2]}, which is no group{hint}"
+        where = tree.place_of(rf"override /?{match[2]}\b")
+        return f"{match[2]}: a defaults list overrides it, and it is no group{hint}{where}"
     if match := re.search(r"Multiple values for ([^.]+)\. To override a value use 'override ([^:]+): ([^']+)'", text):
-        return f"{match[1]} is chosen twice: in the defaults list, write `override /{match[2]}: {match[3]}`"
-    if match := re.search(r"full_key: (\S+)", text):
-        return f"{match[1]}: {text.split(chr(10))[0].strip() or text.split(chr(10))[1].strip()}"
+        where = tree.place_of(rf"- /?{match[2]}: *{match[3]}\b")
+        return f"{match[1]} is chosen twice: in the defaults list, write `override /{match[2]}: {match[3]}`{where}"
+    if match := re.search(r"input '(\$\{[^']*)'", text):
+        where = tree.place_of(re.escape(match[1]) + r"[^}]*$")
+        return f"{match[1]}: cannot be read as an interpolation: a }} is missing{where}"
+    if match := re.search(r"(?:Too many components in|Expected header format: KEY VALUE, got) '([^']+)'", text):
+        return f"# {match[1]}: must be `# @package _global_`{tree.place_of(re.escape(match[1]))}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a config file is not text in UTF-8{tree.place_of(chr(0xFFFD))}"
     return "; ".join(line.strip() for line in text.splitlines() if line.strip()) or type(error).__name__
 
 
@@ -195,7 +210,9 @@ def _of_missing_option(file: str, missing: str, text: str, tree: Tree) -> str:
         return f"{missing}: Hydra has {', '.join(there) or 'nothing'} there; others are plugins to install"
     near = nearest(option, tree.options(group)) if group else None
     hint = f"; did you mean {near}?" if near else ""
-    return f"{tree.file(file)}: its defaults list names {missing}, which does not exist{hint}"
+    # Hydra names the file whose list it was working on, which is not always the one that says so
+    where = tree.place_of(rf"\b{group.rpartition('/')[2]}: .*\b{option}\b") or place(tree.file(file))
+    return f"{missing}: a defaults list names it, and it does not exist{hint}{where}"
 
 
 def _of_interpolation(error: OmegaConfBaseException) -> str:
@@ -208,25 +225,9 @@ def _of_interpolation(error: OmegaConfBaseException) -> str:
     return f"{key}: {text.splitlines()[0]}"
 
 
-def _record_recipes(config: DictConfig, loader: ConfigLoaderImpl) -> None:
-    """Hydra forgets a choice that is a list: `variant=[a,b]` is taken back from the defaults list."""
-    choices = config.hydra.runtime.choices
-    if all(recipe in choices for recipe in RECIPES):
-        return
-    names: dict[str, list[str]] = {recipe: [] for recipe in RECIPES}
-    for _, path in composed_files(config, loader):
-        group, _, option = path.partition("/")
-        if group in names:
-            names[group].append(option)
-    with open_dict(choices):
-        for recipe in RECIPES:
-            if recipe not in choices:
-                choices[recipe] = names[recipe]
-
-
 def composed_files(config: DictConfig, loader: ConfigLoaderImpl) -> list[tuple[str, str]]:
     """The files that make up a config as (package, path in the tree), in order of precedence, lowest first."""
-    overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
+    overrides = plain(config.hydra.overrides.hydra) + plain(config.hydra.overrides.task)
     defaults = loader.compute_defaults_list(PRIMARY, overrides, run_mode=RunMode.RUN).defaults
     own = [(default.package or "", default.config_path) for default in defaults if default.config_path]
     return [(package, path) for package, path in own if not path.startswith("hydra/")]

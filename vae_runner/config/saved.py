@@ -1,4 +1,4 @@
-"""The config of a run, as `config.yaml` keeps it: written when the run starts, read and checked when it is used again."""
+"""The config of a run, as `config.yaml` keeps it: written when the run starts, read and checked when used again."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -24,6 +24,13 @@ def configs_directory() -> Path:
     return packed if packed.is_dir() else package.parent / "configs"
 
 
+def place(file: Path, line: int | None = None) -> str:
+    """` (file, line n)`, the file as seen from here."""
+    here = Path.cwd()
+    shown = file.relative_to(here) if file.is_relative_to(here) else file
+    return f" ({shown}, line {line})" if line else f" ({shown})"
+
+
 @dataclass(frozen=True)
 class Group:
     """A line of the defaults list: the group, the option it starts with, and what it decides."""
@@ -93,6 +100,16 @@ class Tree:
             if (file := directory / f"{config_path}.yaml").is_file():
                 return file
         raise UserError(f"{config_path}.yaml: not found in {' or '.join(map(str, self.directories))}")
+
+    def place_of(self, pattern: str) -> str:
+        """Where a regular expression matches, as ` (file, line n)`, or nothing: for errors that do not say where."""
+        for directory in self.directories:
+            for file in sorted(directory.rglob("*.yaml")):
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+                for number, line in enumerate(lines, start=1):
+                    if re.search(pattern, line):
+                        return place(file, number)
+        return ""
 
     @staticmethod
     def summary(file: Path) -> str:

@@ -27,9 +27,7 @@ def complaint(value: Any, annotation: Any) -> str | None:
     if kind in (int, float):
         return _complaint_of_number(value, kind, range_)
     if kind in (str, Path):
-        return (
-            None if isinstance(value, str) else f"must be text; type it in quotes inside quotes, '\"{write(value)}\"'"
-        )
+        return None if isinstance(value, str) else f"must be text: quote it twice, '\"{write(value)}\"'"
     if kind in (bool, None, type(None)):
         fits = isinstance(value, bool) if kind is bool else value is None
         return None if fits else f"must be {describe(annotation)}"
@@ -126,6 +124,9 @@ def _complaint_of_union(value: Any, alternatives: tuple) -> str | None:
         return None
     if value is not None:
         same_kind = [(a, words) for a, words in complaints if _is_kind(value, _bare(a))]
+        numbers = [words for a, words in complaints if _bare(a) in (int, float)]
+        if isinstance(value, str) and not same_kind and len(numbers) == 1:
+            return numbers[0]
         others = [a for a in alternatives if _bare(a) not in (None, type(None))]
         if len(same_kind) == 1:
             return same_kind[0][1]

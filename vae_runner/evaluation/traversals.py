@@ -11,15 +11,21 @@ from vae_runner.data.space import Batch
 
 @dataclass
 class Traversal:
-    """x (units, values, *shape): decoded means. values: in standard deviations of the codes. names: of the units."""
+    """x (units, values, *shape): decoded means. values: in standard deviations of the codes. names: of the units.
+
+    use: what the number in a name is, by which the units are ordered.
+    """
 
     x: Tensor
     values: list[float]
     names: list[str]
+    use: str
 
 
 @torch.no_grad()
-def traverse(model: Any, batch: Batch, *, units: int = 10, values: int = 11, span: float = 3.0, start: int = 0) -> Traversal:
+def traverse(
+    model: Any, batch: Batch, *, units: int = 10, values: int = 11, span: float = 3.0, start: int = 0
+) -> Traversal:
     """Moves each of the most used `units` of the batch's example number `start` across the codes of the whole batch.
 
     A unit goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values` steps.
@@ -29,8 +35,9 @@ def traverse(model: Any, batch: Batch, *, units: int = 10, values: int = 11, spa
     level = model.infer(batch)[0]
     code = level.code
     flat = code.flatten(2).mean(2) if code.dim() > 2 else code
-    mean, deviation = flat.mean(0), flat.std(0)
-    use = level.kl_units.mean(0) if level.has_density and not level.kl_is_estimate else deviation.square()
+    mean, deviation = flat.mean(0), flat.std(0, correction=0)
+    has_kl = level.has_density and not level.kl_is_estimate
+    use = level.kl_units.mean(0) if has_kl else deviation.square()
     chosen = use.argsort(descending=True)[:units]
     places = torch.linspace(-span, span, values, device=code.device)
 
@@ -43,4 +50,4 @@ def traverse(model: Any, batch: Batch, *, units: int = 10, values: int = 11, spa
         context = context[start].expand(len(chosen) * values, -1)
     x = model.decode(z.flatten(0, 1), context).mean.unflatten(0, (len(chosen), values))
     names = [f"z{unit}  {float(use[unit]):.2f}" for unit in chosen.tolist()]
-    return Traversal(x, places.tolist(), names)
+    return Traversal(x, places.tolist(), names, "KL in nats" if has_kl else "variance of its codes")

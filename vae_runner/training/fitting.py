@@ -46,7 +46,7 @@ class Fitting:
             average=self.average,
         )
         self.sums = self.training_step.sums
-        self.watch = Watch()
+        self.watch = Watch(self.budget.steps)
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
         self.seconds = 0.0  # of earlier sittings
         self.recorder = Recorder(experiment, directory, self.budget)

@@ -8,7 +8,8 @@ from vae_runner.evaluation.evaluate import Evaluation
 
 log = logging.getLogger(__name__)
 
-SETTLED = 100  # steps before which nothing is said: a young model is allowed to look bad
+SETTLED = 100  # steps before which nothing is said, nor before this share of the run: a young model may look bad
+SETTLED_SHARE = 0.25
 COLLAPSED = 0.1  # share of active units at or below which the posterior has collapsed
 UNINFORMATIVE = 0.5  # nats of mutual information below which z says next to nothing of x
 UNVARIED = 0.2  # diversity of samples, as a share of the data's, below which they cover few modes
@@ -17,9 +18,10 @@ PATIENCE = 3  # validations in a row before a trend is called one
 
 
 class Watch:
-    """Says each thing once in a run's life: what was said is part of its state."""
+    """Says each thing once in a run's life: what was said is part of its state. steps: of the whole run."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
+        self._settled = max(SETTLED, SETTLED_SHARE * steps)
         self.said: list[str] = []
         self.first: float | None = None  # the first training loss that was logged
         self.streaks: dict[str, int] = {}
@@ -27,7 +29,7 @@ class Watch:
         self.training: list[float] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {key: value.copy() if hasattr(value, "copy") else value for key, value in vars(self).items()}
+        return {key: value.copy() if hasattr(value, "copy") else value for key, value in vars(self).items() if key[0] != "_"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -50,7 +52,7 @@ class Watch:
 
     def at_validation(self, step: int, evaluation: Evaluation, training: dict[str, float], kl_is_full: bool) -> None:
         """Looks at a validation; `training` are the running means of the epoch."""
-        if step < SETTLED:
+        if step < self._settled:
             return
         figures = evaluation.figures
         if kl_is_full and "loss" in training:  # under a warm-up the two losses are not of one objective

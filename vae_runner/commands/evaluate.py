@@ -1,0 +1,97 @@
+"""`vae-run evaluate run=DIR`: the figures of a run's model, taken anew."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from vae_runner.commands.arguments import call
+from vae_runner.commands.runs import (
+    Device,
+    RunPath,
+    Seed,
+    Trust,
+    Weights,
+    described,
+    load_run,
+    save_picture,
+    split_of,
+    writing,
+)
+from vae_runner.settings import Range
+
+if TYPE_CHECKING:
+    from vae_runner.build import Run
+    from vae_runner.evaluation.evaluate import Evaluation
+
+SPLITS = ("train", "validation", "test")
+
+
+def main(args: Sequence[str]) -> int:
+    return call(evaluate, args)
+
+
+def evaluate(
+    *,
+    run: RunPath,
+    split: Annotated[Literal["test", "validation", "train", "all"], "of which examples"] = "test",
+    limit: Annotated[
+        Annotated[int, Range(2)] | None, "of the first so many examples; null: as the run's training did"
+    ] = None,
+    seed: Seed = 0,
+    weights: Weights = "best",
+    device: Device = "auto",
+    trust: Trust = False,
+) -> int:
+    """The figures of a run's model, by the function that training uses: with no more settings, those of summary.json.
+
+    They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit.
+    """
+    loaded = load_run(run, device=device, weights=weights, trust=trust)
+    if split == "all":
+        splits = {name: getattr(loaded.data, name) for name in SPLITS}
+        splits = {name: examples for name, examples in splits.items() if len(examples)}
+    else:
+        splits = {split: split_of(loaded, split)}
+
+    from vae_runner.evaluation import evaluate as evaluation
+    from vae_runner.reporting import console, tables
+    from vae_runner.run_directory import write_json
+
+    if limit is None:
+        limit = loaded.config["trainer"]["evaluation_examples"]
+    results = {
+        name: evaluation.evaluate(
+            loaded.model, loaded.objective, loaded.kl, loaded.data, examples, loaded.device, limit=limit, seed=seed
+        )
+        for name, examples in splits.items()
+    }
+    file = loaded.directory / "evaluation.json"
+    with writing(file):
+        write_json(file, {"weights": weights, "step": loaded.step, "seed": seed, **_figures(results)})
+    rows = [{"split": name, "examples": result.examples, **result.figures} for name, result in results.items()]
+    console.show(tables.as_rich(rows, title=described(loaded, weights)))
+    print(file)
+    for name, result in results.items():
+        _draw(loaded, name, result, described(loaded, weights))
+    return 0
+
+
+def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:
+    return {
+        **{name: result.figures for name, result in results.items()},
+        "examples": {name: result.examples for name, result in results.items()},
+        "kl_units": {
+            name: None if result.kl_units is None else result.kl_units.tolist() for name, result in results.items()
+        },
+    }
+
+
+def _draw(run: "Run", split: str, result: "Evaluation", described: str) -> None:
+    from vae_runner.reporting.figures import kl_bars, latent_map
+
+    title = f"codes of {split} examples, {described}"
+    save_picture(
+        run, f"evaluation/latents_{split}.png", latent_map(result.codes, result.labels, run.data.class_names, title=title)
+    )
+    if result.kl_units is not None:
+        bars = kl_bars(result.kl_units, title=f"KL by unit, {split} examples, {described}")
+        save_picture(run, f"evaluation/kl_units_{split}.png", bars)

@@ -1,0 +1,73 @@
+"""`vae-run traverse run=DIR`: what each latent dimension does."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from vae_runner.commands.arguments import call
+from vae_runner.commands.runs import (
+    Device,
+    RunPath,
+    SplitName,
+    Trust,
+    Weights,
+    described,
+    file_name,
+    load_run,
+    save_picture,
+    split_of,
+)
+from vae_runner.errors import UserError
+from vae_runner.settings import Range
+
+CODES = 256  # examples whose codes say how far a unit is moved
+
+
+def main(args: Sequence[str]) -> int:
+    return call(traverse, args)
+
+
+def traverse(
+    *,
+    run: RunPath,
+    units: Annotated[int, Range(1, 100), "latent units shown, the most used first"] = 10,
+    span: Annotated[float, Range(0, 100, open_low=True), "how far each goes, in standard deviations of its codes"] = 3.0,
+    steps: Annotated[int, Range(2, 50), "places on the way"] = 11,
+    example: Annotated[int, Range(0), "the example that all others of its units are kept of, from 0"] = 0,
+    split: SplitName = "test",
+    weights: Weights = "best",
+    device: Device = "auto",
+    trust: Trust = False,
+) -> int:
+    """What each latent unit of a run's model does to an example: decoded while it moves and the others stay.
+
+    The picture, a row per unit in the order of their KL, goes into the run.
+    """
+    loaded = load_run(run, device=device, weights=weights, trust=trust)
+    examples = split_of(loaded, split)
+    if example >= len(examples):
+        raise UserError(f"example={example}: the {split} examples go from 0 to {len(examples) - 1}")
+
+    import torch
+
+    from vae_runner.evaluation import traversals
+    from vae_runner.evaluation.evaluate import Preserved
+    from vae_runner.reporting import pictures
+
+    indices = torch.arange(min(CODES, len(examples)), device=loaded.device)
+    start = example
+    if example >= len(indices):
+        start, indices = len(indices), torch.cat([indices, indices.new_tensor([example])])
+    with Preserved(loaded.model, loaded.device, seed=0):
+        batch = loaded.data.batch(examples, indices)
+        result = traversals.traverse(loaded.model, batch, units=units, values=steps, span=span, start=start)
+    image = pictures.draw_traversals(
+        loaded.data.space,
+        result.x,
+        result.values,
+        result.names,
+        title=f"units with their {result.use}, across standard deviations ({described(loaded, weights)})",
+        limits=pictures.limits_of(loaded.data.space, batch.x),
+    )
+    settings = {"units": units, "span": span, "steps": steps, "example": example, "split": split, "weights": weights}
+    save_picture(loaded, f"traversals/{file_name(traverse, **settings)}", image)
+    return 0
