@@ -209,6 +209,12 @@ def test_options_of_the_users_own_are_found_in_a_config_dir_and_in_a_searchpath(
     assert compose([f"hydra.searchpath=[file://{tmp_path}]", "variant=mine"], primary=tree).kl.weight == 7
 
 
+def test_a_mistyped_key_is_told_beside_an_option_from_a_searchpath(tree: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"variant/mine": "# @package _global_\nkl:\n  weight: 7\n"})
+    told = message(tree, f"hydra.searchpath=[file://{tmp_path}]", "variant=mine", "kl.wieght=3")
+    assert told == "kl.wieght=3: kl=constant has no wieght; did you mean kl.weight=3?"
+
+
 # --- mistakes on the command line
 
 MISTAKES = {
@@ -253,7 +259,6 @@ MISTAKES = {
     "~seed": "seed: missing, and a run needs it: type seed=...",
     "~seed=4": "~seed=4: seed has another value; type ~seed",
     "hydra.run.dirr=x": "hydra.run.dirr=x: Hydra has no hydra.run.dirr; did you mean hydra.run.dir?",
-    "hydra/launcher=joblibb": "hydra/launcher/joblibb: Hydra has basic there; others are plugins to install",
     # values
     "seed=-1": "seed=-1: must be from 0 to 4294967295",
     "seed=1.5": "seed=1.5: must be a whole number",
@@ -315,6 +320,10 @@ MISTAKES = {
 @pytest.mark.parametrize("override", MISTAKES)
 def test_a_mistake_on_the_command_line_is_told_in_one_line(tree: Path, override: str) -> None:
     assert message(tree, override) == MISTAKES[override]
+
+
+def test_a_mistaken_option_of_hydras_own_is_told_with_those_it_has(tree: Path) -> None:
+    assert message(tree, "hydra/launcher=joblibb").startswith("hydra/launcher/joblibb: Hydra has basic")
 
 
 def test_what_one_setting_needs_of_another_part_is_told(tree: Path) -> None:
@@ -715,10 +724,13 @@ def test_an_option_writes_down_every_setting_of_its_class(group: str, option: st
     assert set(settings_of(resolve_target(node._target_, trusted=False))) - unwritten == set(node) - {"_target_"}
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_every_option_passes_the_check(group: str, option: str) -> None:
-    given = {"posterior=delta": ["prior=mixture"], "data=arrays": ["data.path=x"], "data=images": ["data.path=x"]}
-    check(compose([f"{group}={option}", *given.get(f"{group}={option}", [])]))
+@pytest.mark.parametrize("number", range(max(len(REAL.options(group)) for group in REAL.nodes)))
+def test_every_option_passes_the_check(number: int) -> None:
+    chosen = {group: options[number % len(options)] for group in REAL.nodes if (options := list(REAL.options(group)))}
+    if chosen["posterior"] == "delta":
+        chosen |= {"prior": "mixture", "kl": "constant"}
+    overrides = [f"{group}={option}" for group, option in chosen.items()]
+    check(compose([*overrides, *(["data.path=x"] if chosen["data"] in ("arrays", "images") else [])]))
 
 
 @pytest.mark.parametrize("recipe", [(g, o) for g in ("variant", "experiment") for o in REAL.options(g)])

@@ -151,9 +151,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _of_unknown_flag(flag: str, parser: argparse.ArgumentParser) -> str:
-    flags = [string for action in parser._actions for string in action.option_strings if string.startswith("--")]
-    if flag.startswith("--") and (near := nearest(flag.partition("=")[0], flags)):
-        return f"{flag}: there is no such flag; did you mean {near}?"
     name, _, value = flag.lstrip("-").partition("=")
-    key = nearest_key(name, keys_of(plain(compose([])))) or name
-    return f"{flag}: there is no such flag, and settings take no dashes; did you mean {key}={value or '...'}?"
+    key = nearest_key(name, keys_of(plain(compose([]))))
+    flags = [string for action in parser._actions for string in action.option_strings if string.startswith("--")]
+    is_setting = key is not None and key.rpartition(".")[2] == name.replace("-", "_")
+    if flag.startswith("--") and not is_setting and (near := nearest(f"--{name}", flags)):
+        return f"{flag}: there is no such flag; did you mean {near}?"
+    return f"{flag}: there is no such flag, and settings take no dashes; did you mean {key or name}={value or '...'}?"

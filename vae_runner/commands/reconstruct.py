@@ -58,8 +58,10 @@ def reconstruct(
         batch.x,
         result.x,
         None if batch.input is batch.x else batch.input,
-        title=f"{split} examples, {figures} ({described(loaded, weights)})",
+        title=f"{split} examples, {figures}; {described(loaded, weights)}",
     )
-    save_picture(loaded, f"reconstructions/{file_name(reconstruct, split=split, n=n, seed=seed, weights=weights)}", image)
+    save_picture(
+        loaded, f"reconstructions/{file_name(reconstruct, split=split, n=n, seed=seed, weights=weights)}", image
+    )
     print(f"{len(batch)} {split} examples: {figures} nats")
     return 0

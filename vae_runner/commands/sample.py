@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vae_runner.build import Run
 
-SHOWN = 100  # samples in the picture, at most
+SHOWN, SHOWN_AS_LINES = 100, 40  # samples in the picture, at most
 COLUMNS = 10
 
 
@@ -65,7 +65,8 @@ def sample(
     from vae_runner.reporting import pictures
 
     how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": draw, "weights": weights}
-    shown = min(n, SHOWN)
+    space = loaded.model.space
+    shown = min(n, SHOWN if space.image else SHOWN_AS_LINES)
     with Preserved(loaded.model, loaded.device, seed):
         blocks = sample_blocks(loaded.model, n if file else shown, temperature=temperature, draw=draw)
         first = next(blocks)
@@ -73,7 +74,7 @@ def sample(
             _write(file, loaded, n, itertools.chain([first], blocks), how)
             print(file)
     image = pictures.draw_examples(
-        loaded.model.space,
+        space,
         first[1][:shown],
         columns=min(COLUMNS, math.ceil(math.sqrt(shown))),
         title=f"samples, {described(loaded, weights)}",
@@ -95,9 +96,7 @@ def _refuse(file: Path, overwrite: bool) -> None:
     refuse_directory(file.parent, f"out={file}")
 
 
-def _write(
-    file: Path, run: "Run", n: int, blocks: "Iterator[tuple[Tensor, Tensor]]", how: dict[str, Any]
-) -> None:
+def _write(file: Path, run: "Run", n: int, blocks: "Iterator[tuple[Tensor, Tensor]]", how: dict[str, Any]) -> None:
     """Writes x as it is drawn, so that n is bounded by the disk and not by memory; z is small.
 
     Raises UserError where the disk is too full.

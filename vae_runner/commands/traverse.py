@@ -30,7 +30,9 @@ def traverse(
     *,
     run: RunPath,
     units: Annotated[int, Range(1, 100), "latent units shown, the most used first"] = 10,
-    span: Annotated[float, Range(0, 100, open_low=True), "how far each goes, in standard deviations of its codes"] = 3.0,
+    span: Annotated[
+        float, Range(0, 100, open_low=True), "how far each goes, in standard deviations of its codes"
+    ] = 3.0,
     steps: Annotated[int, Range(2, 50), "places on the way"] = 11,
     example: Annotated[int, Range(0), "the example that all others of its units are kept of, from 0"] = 0,
     split: SplitName = "test",
@@ -65,7 +67,7 @@ def traverse(
         result.x,
         result.values,
         result.names,
-        title=f"units with their {result.use}, across standard deviations ({described(loaded, weights)})",
+        title=f"units by {result.use}, moved by standard deviations; {described(loaded, weights)}",
         limits=pictures.limits_of(loaded.data.space, batch.x),
     )
     settings = {"units": units, "span": span, "steps": steps, "example": example, "split": split, "weights": weights}

@@ -50,7 +50,8 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, prim
         config = _load(loader, list(overrides), tree)
     except UserError:
         # a mistake in a file shows up again without the keys of the command line; else it is in one of them
-        base = _load(loader, [o.input_line or "" for o in parsed if tree.is_group(o.key_or_group)], tree)
+        kept = [o for o in parsed if tree.is_group(o.key_or_group) or o.key_or_group == "hydra.searchpath"]
+        base = _load(loader, [o.input_line or "" for o in kept], tree)
         for override in parsed:
             refuse_key_mistakes(override, base, tree)
         raise
@@ -70,8 +71,8 @@ def choices_of(config: DictConfig) -> dict[str, Any]:
     choices = {group: option for group, option in plain(whole.hydra.runtime.choices).items() if "/" not in group}
     forgotten = [recipe for recipe in RECIPES if recipe not in choices]  # Hydra keeps no choice that is a list
     if forgotten:
-        files = [path.partition("/") for _, path in composed_files(whole, loader_of(whole))]
-        choices |= {recipe: [option for group, _, option in files if group == recipe] for recipe in forgotten}
+        composed = [path.partition("/") for _, path in composed_files(whole, loader_of(whole))]
+        choices |= {recipe: [option for group, _, option in composed if group == recipe] for recipe in forgotten}
     return choices
 
 

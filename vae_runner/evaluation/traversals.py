@@ -39,15 +39,15 @@ def traverse(
     has_kl = level.has_density and not level.kl_is_estimate
     use = level.kl_units.mean(0) if has_kl else deviation.square()
     chosen = use.argsort(descending=True)[:units]
-    places = torch.linspace(-span, span, values, device=code.device)
+    places = [span * (2 * step / (values - 1) - 1) for step in range(values)]  # exactly 0 in the middle
 
     z = code[start].expand(len(chosen), values, *code.shape[1:]).clone()
     for row, unit in zip(z, chosen.tolist(), strict=True):
-        targets = mean[unit] + deviation[unit] * places
+        targets = mean[unit] + deviation[unit] * torch.tensor(places, dtype=code.dtype, device=code.device)
         row[:, unit] = targets.view(-1, *[1] * (row.dim() - 2))
     context = model.context(batch)
     if context is not None:
         context = context[start].expand(len(chosen) * values, -1)
     x = model.decode(z.flatten(0, 1), context).mean.unflatten(0, (len(chosen), values))
     names = [f"z{unit}  {float(use[unit]):.2f}" for unit in chosen.tolist()]
-    return Traversal(x, places.tolist(), names, "KL in nats" if has_kl else "variance of its codes")
+    return Traversal(x, places, names, "KL (nats)" if has_kl else "variance of the codes")

@@ -1,11 +1,15 @@
 """Runs as rows of a table: what they were given, how they ended, what they reached."""
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from vae_runner.errors import UserError
+from vae_runner.reporting.flatten import flatten
 from vae_runner.run_directory import RunDirectory
 
 FIGURES = ("loss", "elbo", "log_px", "kl", "active_units", "mutual_information")
@@ -25,10 +29,50 @@ def sweep_row(directory: Path, overrides: Sequence[str] | None = None) -> dict[s
     return {
         "job": int(directory.name),
         **_as_columns(given),
-        "state": "pending" if run.state() == "none" else run.state(),
+        "state": state_of(run),
         **{f"test {name}": (summary.get("test") or {}).get(name) for name in FIGURES},
         "seconds": summary.get("seconds"),
     }
+
+
+def found_in(path: Path) -> list[Path]:
+    """The directory itself where it holds a run, else every run below it, in the order of their names and numbers."""
+    found = []
+    for where, directories, files in os.walk(path):
+        if "config.yaml" in files:
+            found.append(Path(where))
+            directories.clear()
+        directories[:] = sorted((name for name in directories if not name.startswith(".")), key=_natural)
+    return found
+
+
+def settings_of(directory: Path) -> dict[str, Any]:
+    """All that a run was given: the option of each group, then every setting by its dotted key.
+
+    Raises UserError where its config cannot be read.
+    """
+    file = RunDirectory(directory).config
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not readable as YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{file}: not the config of a run")
+    choices = config.pop("choices", None) or {}
+    options = {group: "+".join(option) if isinstance(option, list) else option for group, option in choices.items()}
+    settings = {key: value for key, value in flatten(config).items() if not key.endswith("_target_")}
+    return {**options, **settings}
+
+
+def state_of(run: RunDirectory) -> str:
+    """How the run ended, or that it goes on; `pending` where it has not begun."""
+    state = run.state()
+    return "pending" if state == "none" else state
+
+
+def _natural(name: str) -> list[tuple[bool, int | str]]:
+    """Sorts job 10 after job 9."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", name)]
 
 
 def _as_columns(overrides: Sequence[str]) -> dict[str, Any]:

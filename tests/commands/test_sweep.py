@@ -1,0 +1,129 @@
+"""`vae-run train -m`: a directory per job, one table, and a second start that does only what is left."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vae_runner.cli import main
+from vae_runner.training.fitting import Fitting
+
+DEBUG = ["trainer=debug", "architecture.width=8"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def sweep(*args: str) -> int:
+    return main(["train", "-m", *args, *DEBUG])
+
+
+def rows(directory="s"):
+    with open(f"{directory}/sweep.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def break_when(monkeypatch, condition, error=RuntimeError("broken on purpose")):
+    original = Fitting.step
+
+    def broken(self, batch, step):
+        if condition(self.experiment.config, step):
+            raise error
+        original(self, batch, step)
+
+    monkeypatch.setattr(Fitting, "step", broken)
+
+
+def test_every_job_has_its_own_directory_and_a_row(capsys):
+    assert sweep("variant=ae,vae", "latent_dim=2,3", "hydra.sweep.dir=s") == 0
+    table = rows()
+    assert [(row["variant"], row["latent_dim"]) for row in table] == [("ae", "2"), ("ae", "3"), ("vae", "2"), ("vae", "3")]
+    assert {row["state"] for row in table} == {"completed"}
+    assert all(Path("s", str(i), "summary.json").is_file() for i in range(4))
+    assert float(table[2]["test elbo"]) < 0
+    assert table[0]["test elbo"] == ""
+    assert "test elbo" in capsys.readouterr().out
+
+
+def test_two_sweeps_never_share_a_directory():
+    assert sweep("seed=0,1") == 0
+    assert sweep("seed=0,1") == 0
+    assert len(list(Path("outputs/sweeps").iterdir())) == 2
+
+
+def test_a_failing_job_leaves_its_traceback_and_the_others_go_on(monkeypatch):
+    break_when(monkeypatch, lambda config, step: config["seed"] == 1 and step == 2)
+    assert sweep("seed=0,1,2", "hydra.sweep.dir=s") == 1
+    assert [row["state"] for row in rows()] == ["completed", "failed", "completed"]
+    status = json.loads(Path("s/1/status.json").read_text())
+    assert "broken on purpose" in status["error"]
+    assert "Traceback" in status["error"]
+    assert "Traceback" in Path("s/1/train.log").read_text()
+
+
+def test_a_job_that_cannot_be_built_fails_alone():
+    assert sweep("variant=vae,ae", "kl.weight=2", "hydra.sweep.dir=s") == 1
+    assert [row["state"] for row in rows()] == ["completed", "failed"]
+    assert "kl.weight=2" in json.loads(Path("s/1/status.json").read_text())["error"]
+
+
+def test_ctrl_c_leaves_a_table_and_the_same_command_does_the_rest(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        break_when(patch, lambda config, step: config["seed"] == 1 and step == 2, KeyboardInterrupt())
+        assert sweep("seed=0,1,2", "hydra.sweep.dir=s") == 130
+    assert [row["state"] for row in rows()] == ["completed", "interrupted", "pending"]
+    first = Path("s/0/summary.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert sweep("seed=0,1,2", "hydra.sweep.dir=s") == 0
+    assert [row["state"] for row in rows()] == ["completed"] * 3
+    assert Path("s/0/summary.json").stat().st_mtime_ns == first
+    assert "completed before, skipped" in capsys.readouterr().out
+
+
+def test_a_failed_job_is_tried_again(monkeypatch):
+    with monkeypatch.context() as patch:
+        break_when(patch, lambda config, step: config["seed"] == 1)
+        assert sweep("seed=0,1", "hydra.sweep.dir=s") == 1
+    assert sweep("seed=0,1", "hydra.sweep.dir=s") == 0
+    assert [row["state"] for row in rows()] == ["completed", "completed"]
+
+
+def test_another_sweep_s_directory_is_refused(capsys):
+    assert sweep("seed=0,1", "hydra.sweep.dir=s") == 0
+    before = Path("s/0/.hydra/overrides.yaml").read_text()
+    capsys.readouterr()
+    assert sweep("seed=5,6", "hydra.sweep.dir=s") == 2
+    assert "holds another sweep" in capsys.readouterr().err
+    assert Path("s/0/.hydra/overrides.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("mistake", ["latent_dm=2,3", "variant=vae,beta_va", "latent_dim=-1,-2"])
+def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
+    assert sweep(mistake, "hydra.sweep.dir=s") == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not os.path.exists("s")
+
+
+def test_a_sweeper_is_given_the_monitored_figure():
+    from vae_runner.commands.hydra_app import run_hydra
+    from vae_runner.commands.sweep import _job
+
+    returned = []
+
+    def job(config):
+        returned.append(_job(config))
+        return returned[-1]
+
+    run_hydra(job, ["-m", "seed=3", "hydra.sweep.dir=s", *DEBUG])
+    assert returned == [json.loads(Path("s/0/summary.json").read_text())["validation"]["loss"]]
+
+
+def test_a_sweep_over_lists_of_variants_has_jobs():
+    assert sweep("variant=[vae,beta_vae],[ae]", "hydra.sweep.dir=s") == 0
+    assert [row["variant"] for row in rows()] == ["[vae,beta_vae]", "[ae]"]
+    shutil.rmtree("s")

@@ -1,0 +1,278 @@
+"""`vae-run train` as a user types it: runs, mistakes, signals, resumes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from vae_runner.cli import main
+
+DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=3"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(*args: str) -> int:
+    return main(["train", *args])
+
+
+def refused(capsys, *args: str) -> str:
+    """The one line with which a command line is refused, with nothing written."""
+    before = sorted(Path().rglob("*"))
+    assert train(*args) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.strip().splitlines()
+    assert "Traceback" not in line
+    assert sorted(Path().rglob("*")) == before
+    return line
+
+
+def only_run() -> Path:
+    (status,) = Path().rglob("status.json")
+    return status.parent
+
+
+def test_a_run_leaves_the_whole_run_directory(capsys):
+    assert train(*DEBUG) == 0
+    run = only_run()
+    assert run.parts[:3] == ("outputs", "digits", "vae")
+    expected = [".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml", "config.yaml", "status.json"]
+    expected += ["metrics.jsonl", "summary.json", "checkpoints/last.pt", "checkpoints/best.pt", "train.log"]
+    assert [name for name in expected if not (run / name).is_file()] == []
+    assert {path.name for path in (run / "images").iterdir() if path.is_dir()} == {"reconstructions", "samples", "traversals"}
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+    assert json.loads((run / "status.json").read_text())["state"] == "completed"
+    assert str(run) in capsys.readouterr().out
+
+
+def test_the_saved_config_is_resolved_and_names_its_options():
+    assert train(*DEBUG, "variant=beta_vae") == 0
+    config = yaml.safe_load((only_run() / "config.yaml").read_text())
+    assert config["kl"]["weight"] == 4.0
+    assert config["choices"]["variant"] == "beta_vae"
+    assert "${" not in yaml.safe_dump(config)
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not():
+    for directory, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert train(*DEBUG, f"seed={seed}", f"hydra.run.dir={directory}") == 0
+    models = [torch.load(f"{d}/checkpoints/last.pt", weights_only=True)["model"] for d in "abc"]
+    assert all(torch.equal(models[0][key], models[1][key]) for key in models[0])
+    assert not all(torch.equal(models[0][key], models[2][key]) for key in models[0])
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["seeed=1"], "seed"),
+        (["dataset=mnist"], "data=mnist"),
+        (["variant=3"], "variant"),
+        (["variant=beta_va"], "beta_vae"),
+        (["trainer.batch_size=-1"], "trainer.batch_size=-1"),
+        (["trainer.batch_size=abc"], "trainer.batch_size=abc"),
+        (["optimizer.lr=0.00025d"], "0.00025d"),
+        (["latent_dim=0"], "latent_dim=0"),
+        (["latent_dim=100000000"], "latent_dim"),
+        (["architecture.width=-4"], "architecture.width=-4"),
+        (["kl.weight=-1"], "kl.weight=-1"),
+        (["seed=-1"], "seed=-1"),
+        (["trainer.device=cuda:7"], "trainer.device=cuda:7"),
+        (["trainer.device=gpu"], "trainer.device=gpu"),
+        (["posterior=delta"], "prior=mixture"),
+        (["variant=ae", "kl.weight=4"], "kl.weight=4"),
+        (["variant=ae", "trainer.monitor=elbo"], "monitor"),
+        (["architecture=conv", "architecture.depth=6"], "architecture.depth=6"),
+        (["resume=nowhere"], "nowhere"),
+        (["-m", "resume=nowhere"], "resume"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_gets_one_line_and_leaves_nothing(capsys, args, said):
+    assert said in refused(capsys, *args)
+
+
+def arrays(tmp_path, **content):
+    np.savez(tmp_path / "x.npz", **content)
+    return ["data=arrays", f"data.path={tmp_path / 'x.npz'}"]
+
+
+def test_data_outside_the_support_is_refused_with_the_fix(capsys, tmp_path):
+    line = refused(capsys, *arrays(tmp_path, x=np.random.default_rng(0).normal(size=(50, 4))))
+    assert "likelihood=gaussian" in line or "data.scale=unit" in line
+
+
+def test_data_with_nan_is_refused(capsys, tmp_path):
+    x = np.ones((50, 4))
+    x[3, 2] = np.nan
+    assert "NaN" in refused(capsys, *arrays(tmp_path, x=x))
+
+
+def test_one_example_is_refused(capsys, tmp_path):
+    assert "at least 2" in refused(capsys, *arrays(tmp_path, x=np.ones((1, 4))))
+
+
+def test_a_typo_in_a_file_of_the_user_s_is_refused_with_the_file(capsys, tmp_path):
+    (tmp_path / "mine" / "variant").mkdir(parents=True)
+    (tmp_path / "mine" / "variant" / "sharp.yaml").write_text("# @package _global_\nkl:\n  wieght: 2.0\n")
+    line = refused(capsys, "--config-dir", "mine", "variant=sharp")
+    assert "kl.weight" in line
+    assert "sharp.yaml" in line
+
+
+def test_a_variant_of_the_user_s_trains(tmp_path):
+    (tmp_path / "mine" / "variant").mkdir(parents=True)
+    (tmp_path / "mine" / "variant" / "heavy.yaml").write_text("# @package _global_\nkl:\n  weight: 9.0\n")
+    assert train("--config-dir", "mine", "variant=heavy", *DEBUG) == 0
+    assert only_run().parts[2] == "heavy"
+
+
+def test_a_list_of_variants_names_its_directory():
+    assert train("variant=[vae,beta_vae]", *DEBUG) == 0
+    assert only_run().parts[2] == "vae+beta_vae"
+
+
+def test_a_directory_that_holds_a_run_is_never_overwritten(capsys):
+    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+    before = {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert "holds a run already" in refused(capsys, *DEBUG, "hydra.run.dir=mine")
+    assert before == {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_directory_that_cannot_be_written_is_refused(capsys, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert "cannot be written" in refused(capsys, *DEBUG, "hydra.run.dir=locked/run")
+
+
+def test_a_place_that_cannot_be_a_directory_is_refused(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refused(capsys, *DEBUG, "hydra.run.dir=file/run")
+
+
+def test_a_completed_run_is_not_resumed_without_more_to_do(capsys):
+    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+    capsys.readouterr()
+    assert "the run is completed" in refused(capsys, "resume=mine")
+    assert train("resume=mine", "trainer.steps=6") == 0
+    assert json.loads(Path("mine/summary.json").read_text())["steps"] == 6
+
+
+@pytest.mark.parametrize("change", ["latent_dim=5", "variant=beta_vae", "kl.weight=2", "seed=3", "data.limit=50"])
+def test_a_resume_as_another_run_is_refused(capsys, change):
+    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+    capsys.readouterr()
+    assert change.partition("=")[0] in refused(capsys, "resume=mine", change)
+
+
+def test_a_saved_config_with_a_target_outside_the_library_is_refused_before_it_is_imported(capsys, tmp_path):
+    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+    capsys.readouterr()
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    config = yaml.safe_load(Path("mine/config.yaml").read_text())
+    for target in ("evil.Evil", "os.system", "vae_runner.run_directory.os.system", "builtins.exec"):
+        config["objective"] = {"_target_": target}
+        Path("mine/config.yaml").write_text(yaml.safe_dump(config))
+        assert target in refused(capsys, "resume=mine", "trainer.steps=9")
+    assert not (tmp_path / "ran").exists()
+
+
+def start(*args: str, **environment: str) -> subprocess.Popen:
+    root = Path(__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-m", "vae_runner", "train", *args],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=90):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "never happened"
+        time.sleep(0.05)
+
+
+LONG = ["trainer.steps=4000", "trainer.validation_steps=500", "trainer.checkpoint_steps=20", "architecture.width=8"]
+LONG += ["latent_dim=2", "trainer.log_steps=10", "trainer.batch_size=16", "data.limit=200"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_ends_a_run_that_says_how_to_resume_it(number):
+    process = start(*LONG, "hydra.run.dir=mine")
+    metrics = Path("mine/metrics.jsonl")
+    wait_for(lambda: metrics.exists() and metrics.read_text().count("\n") > 3)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 130
+    assert "vae-run train resume=mine" in output
+    assert json.loads(Path("mine/status.json").read_text())["state"] == "interrupted"
+    done = torch.load("mine/checkpoints/last.pt", weights_only=True)["step"]
+    assert done < 4000
+    assert train("resume=mine", f"trainer.steps={done + 20}") == 0
+    assert json.loads(Path("mine/status.json").read_text())["state"] == "completed"
+
+
+def test_a_killed_run_loses_one_checkpoint_interval_at_most_and_resumes(capsys):
+    process = start(*LONG, "hydra.run.dir=mine")
+    metrics, last = Path("mine/metrics.jsonl"), Path("mine/checkpoints/last.pt")
+    wait_for(lambda: last.exists() and metrics.read_text().count("\n") > 12)
+    with pytest.raises(AssertionError, match="2"):
+        # another process has it
+        assert train("resume=mine") == 0
+    assert "another process is writing this run" in capsys.readouterr().err
+    process.kill()
+    process.wait()
+    logged = json.loads(metrics.read_text().splitlines()[-1])["step"]
+    done = torch.load(last, weights_only=True)["step"]
+    assert done > logged - 20 - 10
+    assert train("resume=mine", f"trainer.steps={done + 20}") == 0
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert steps[-1] == done + 20
+
+
+def test_a_broken_run_is_marked_failed_with_its_traceback(monkeypatch, capsys):
+    from vae_runner.training.fitting import Fitting
+
+    def broken(self, batch, step):
+        raise RuntimeError("the disk caught fire")
+
+    monkeypatch.setattr(Fitting, "step", broken)
+    with pytest.raises(RuntimeError):
+        train(*DEBUG)
+    run = only_run()
+    status = json.loads((run / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "Traceback" in status["error"]
+    assert "the disk caught fire" in (run / "train.log").read_text()
+
+
+def test_a_run_that_is_not_finite_fails_in_one_line(monkeypatch, capsys):
+    from vae_runner.training.fitting import Fitting
+
+    original = Fitting.step
+
+    def poisoned(self, batch, step):
+        batch.x[0] = float("nan")
+        original(self, batch, step)
+
+    monkeypatch.setattr(Fitting, "step", poisoned)
+    assert train(*DEBUG) == 1
+    assert "step 1: the loss is not finite" in capsys.readouterr().out
+    assert json.loads((only_run() / "status.json").read_text())["state"] == "failed"

@@ -1,0 +1,117 @@
+"""`vae-run compare DIR ...`: a table of runs and sweeps, and their curves."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from vae_runner.commands.arguments import call
+from vae_runner.commands.runs import Overwrite, refuse_directory, writing
+from vae_runner.config.names import nearest_key
+from vae_runner.errors import UserError
+
+TABLE, MARKDOWN, PICTURE = FILES = ("compare.csv", "compare.md", "compare.png")
+
+
+def main(args: Sequence[str]) -> int:
+    return call(compare, args)
+
+
+def compare(
+    paths: Sequence[str],
+    *,
+    sort: Annotated[str | None, "by a figure or a setting; null: by elbo, or loss where there is none"] = None,
+    descending: Annotated[bool | None, "the highest first; null: the best first"] = None,
+    split: Annotated[Literal["test", "validation", "train"], "whose figures"] = "test",
+    by: Annotated[str | None, "average runs that agree in these settings, as in by=variant,latent_dim"] = None,
+    out: Annotated[str | None, "a directory for the files; null: the sweep's, or a new one in outputs/compare"] = None,
+    overwrite: Overwrite = False,
+) -> int:
+    """A table of runs: the settings in which they differ, how they ended, and their figures.
+
+    A directory is a run, a sweep, or any with runs below it. The table is printed, and written with the training curves
+    of the runs as compare.csv, compare.md and compare.png.
+    """
+    directories = _runs_in(paths)
+    place = _place(paths, out, overwrite)
+
+    from vae_runner.reporting import comparison, console, figures, png, tables
+    from vae_runner.run_directory import write_bytes
+
+    compared = comparison.compare(directories, split)
+    rows: Sequence[tables.Row] = compared.rows
+    columns = compared.columns
+    if by is not None:
+        keys = [_known("by", key, compared.given) for key in by.strip("[]").split(",")]
+        rows, columns = comparison.averages(compared, keys)
+    figure = compared.default_sort if sort is None else _known("sort", sort, compared.sortable)
+    column = compared.column_of(figure)
+    if by and sort and column not in columns:
+        raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
+    highest = figure in comparison.HIGHER_IS_BETTER if descending is None else descending
+    if any(column in row for row in rows):
+        rows = tables.sorted_by(rows, column, highest)
+    console.show(tables.as_rich(rows, columns))
+
+    listed = columns if by else [*columns, "directory"]
+    files = {TABLE: tables.as_csv(rows, listed), MARKDOWN: tables.as_markdown(rows, columns)}
+    logged = comparison.curves(compared)
+    with writing(place, "type out=DIR"):
+        for name, text in files.items():
+            write_bytes(place / name, text.encode())
+        if drawn := comparison.drawable(logged):
+            png.save(place / PICTURE, figures.curves(logged, drawn))
+    print(f"in {place}: {', '.join([*files, *([PICTURE] if drawn else [])])}")
+    return 0
+
+
+def _known(argument: str, name: str, names: Collection[str]) -> str:
+    """The name itself.
+
+    Raises UserError where it is not among `names`.
+    """
+    if name in names:
+        return name
+    near = nearest_key(name, names)
+    hint = f"did you mean {argument}={near}?" if near else f"there are {', '.join(names)}"
+    raise UserError(f"{argument}={name}: no run has it; {hint}")
+
+
+def _runs_in(paths: Sequence[str]) -> list[Path]:
+    """Each run once, in the order they were given.
+
+    Raises UserError where a path is no directory, or has no run in it.
+    """
+    from vae_runner.reporting import runs
+
+    if not paths:
+        raise UserError("vae-run compare needs directories of runs or sweeps, as in: vae-run compare outputs")
+    found: dict[Path, Path] = {}
+    for path in paths:
+        directory = Path(path).expanduser()
+        if not directory.is_dir():
+            raise UserError(f"{path}: {'not a directory' if directory.exists() else 'no such directory'}")
+        below = runs.found_in(directory)
+        if not below:
+            raise UserError(f"{path}: there is no run in it (no config.yaml, at any depth)")
+        for run in below:
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
+
+
+def _place(paths: Sequence[str], out: str | None, overwrite: bool) -> Path:
+    """Where the files go.
+
+    Raises UserError where they cannot or must not be written.
+    """
+    if out is None:
+        sweep = Path(paths[0]).expanduser()
+        if len(paths) == 1 and (sweep / "multirun.yaml").is_file():
+            return sweep
+        return Path("outputs", "compare", datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f"))
+    place = Path(out).expanduser()
+    refuse_directory(place if place.exists() else place.parent, f"out={out}")
+    there = [name for name in FILES if (place / name).exists()]
+    if there and not overwrite:
+        raise UserError(f"out={out}: holds {there[0]} already; type another directory, or overwrite=true")
+    return place

@@ -1,0 +1,153 @@
+"""Runs held against each other: a row each, with what they differ in, how they ended and what they reached."""
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vae_runner.reporting import runs, tables
+from vae_runner.run_directory import RunDirectory
+
+HIGHER_IS_BETTER = ("elbo", "log_px", "iw_bound", "active_units", "mutual_information", "examples_per_second")
+CURVES = ("loss", "elbo", "log_px", "kl")
+OF_RUN = ("epochs", "seconds", "examples_per_second", "parameters")
+
+
+@dataclass
+class Comparison:
+    """rows: everything known of each run. given: all their settings, settings: the columns in which runs differ.
+
+    figures: the columns of those that any run has, named after their split: `test elbo`.
+    """
+
+    rows: list[dict[str, Any]]
+    given: list[str]
+    settings: list[str]
+    figures: list[str]
+    split: str
+
+    @property
+    def columns(self) -> list[str]:
+        of_run = [*tables.differing(self.rows, ["parameters"]), "epochs", "seconds"]
+        return ["run", *self.settings, "state", *self.figures, *of_run]
+
+    @property
+    def sortable(self) -> list[str]:
+        """What rows can be sorted by: figures by their own name, and every other column, shown or not."""
+        own = [column.removeprefix(f"{self.split} ") for column in tables.columns_of(self.rows)]
+        return [*dict.fromkeys([*runs.FIGURES, *own])]
+
+    @property
+    def default_sort(self) -> str:
+        return "elbo" if self.column_of("elbo") in self.figures else "loss"
+
+    def column_of(self, name: str) -> str:
+        """The column of a figure or a setting: `test elbo` for `elbo`."""
+        column = f"{self.split} {name}"
+        is_figure = name in runs.FIGURES or any(column in row for row in self.rows)
+        return column if is_figure else name  # `kl` is a group too
+
+
+def compare(directories: Sequence[Path], split: str) -> Comparison:
+    """The runs in `directories`, with the figures of one split. A run without figures is a row without them.
+
+    Raises UserError where a run's files cannot be read.
+    """
+    settings = [runs.settings_of(directory) for directory in directories]
+    names = short_names(directories)
+    rows = []
+    for directory, name, given in zip(directories, names, settings, strict=True):
+        run = RunDirectory(directory)
+        summary = run.summary()
+        figures = summary.get(split) or {}
+        rows.append(
+            {
+                "run": name,
+                **given,
+                "state": runs.state_of(run),
+                **{f"{split} {figure}": value for figure, value in figures.items()},
+                **{key: summary.get(key) for key in OF_RUN},
+                "directory": str(directory),
+            }
+        )
+    reached = [f"{split} {name}" for name in (*runs.FIGURES, "iw_bound")]
+    shown = [column for column in reached if any(row.get(column) is not None for row in rows)]
+    different = told_apart(settings, _overridden(directories))
+    return Comparison(rows, tables.columns_of(settings), different, shown, split)
+
+
+def told_apart(settings: Sequence[dict[str, Any]], overridden: set[str]) -> list[str]:
+    """The settings in which runs differ.
+
+    Without those that only follow from another option of their group, as the depth of one architecture that another has
+    not, unless somebody set them by hand.
+    """
+    different = tables.differing(settings)
+    return [
+        key
+        for key in different
+        if key in overridden or key.partition(".")[0] not in different or not _follows(key, settings)
+    ]
+
+
+def drawable(logged: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """The metrics that any run has logged."""
+    return [name for name in CURVES if any(line.get(name) is not None for lines in logged.values() for line in lines)]
+
+
+def averages(comparison: Comparison, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
+
+    Runs without a figure do not count for it. Returns the rows and their columns.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in comparison.rows:
+        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append(row)
+    rows = []
+    for members in groups.values():
+        row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
+        row["completed"] = sum(member["state"] == "completed" for member in members)
+        for figure in (*comparison.figures, "epochs", "seconds"):
+            values = [member[figure] for member in members if member.get(figure) is not None]
+            row[figure] = statistics.fmean(values) if values else None
+            if figure in comparison.figures:
+                row[f"{figure} ±"] = statistics.stdev(values) if len(values) > 1 else None
+        rows.append(row)
+    return rows, [column for column in tables.columns_of(rows) if any(row[column] is not None for row in rows)]
+
+
+def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """The logged lines of each run, under a name that says how it differs from the others."""
+    keys = ("step", "split", *CURVES)
+    logged = {}
+    for row in comparison.rows:
+        what = " ".join(f"{key}={row.get(key)}" for key in comparison.settings)
+        lines = RunDirectory(row["directory"]).read_metrics()
+        logged[f"{row['run']}: {what}" if what else row["run"]] = [{k: line.get(k) for k in keys} for line in lines]
+    return logged
+
+
+def short_names(directories: Sequence[Path]) -> list[str]:
+    """The directories without what they have in common."""
+    absolute = [os.path.abspath(directory) for directory in directories]
+    if len(absolute) == 1:
+        return [Path(absolute[0]).name]
+    common = os.path.commonpath(absolute)
+    return [os.path.relpath(path, common) for path in absolute]
+
+
+def _follows(key: str, settings: Sequence[dict[str, Any]]) -> bool:
+    """Whether runs with the same option of the key's group agree in it."""
+    group = key.partition(".")[0]
+    by_option: dict[str, set[str]] = {}
+    for given in settings:
+        by_option.setdefault(repr(given.get(group)), set()).add(repr(given.get(key)))
+    return key != group and all(len(values) == 1 for values in by_option.values())
+
+
+def _overridden(directories: Sequence[Path]) -> set[str]:
+    """The keys that were set by hand for any of the runs."""
+    given = (text for directory in directories for text in runs.overrides_of(directory) or [])
+    return {text.lstrip("+").partition("=")[0] for text in given}
