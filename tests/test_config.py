@@ -719,8 +719,8 @@ def test_an_option_writes_down_every_setting_of_its_class(group: str, option: st
     if node._target_ is None:
         assert set(node) == {"_target_"}
         return
-    # what is handed down from the top, and the test split of a source that comes with one of its own
-    unwritten = {"latent_dim"} | ({"test"} if group == "data" and "test" not in node else set())
+    # what is handed down from the top
+    unwritten = {"latent_dim"}
     assert set(settings_of(resolve_target(node._target_, trusted=False))) - unwritten == set(node) - {"_target_"}
 
 

@@ -21,7 +21,9 @@ NEEDS = {
     ("trainer", "debug"): [],
 }
 FILES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
-MODELLED = [(group, option) for group in TREE.groups if group not in ("data", "experiment") for option in TREE.options(group)]
+MODELLED = [
+    (group, option) for group in TREE.groups if group not in ("data", "experiment") for option in TREE.options(group)
+]
 
 
 def take_steps(tmp_path, *overrides):
@@ -56,7 +58,9 @@ def test_a_data_set_of_the_mnist_family_trains(tmp_path, option):
         raw = tmp_path / FILES[option] / "raw"
         write_idx(raw / f"{split}-images-idx3-ubyte.gz", random.integers(0, 256, (n, 28, 28), dtype=np.uint8))
         write_idx(raw / f"{split}-labels-idx1-ubyte.gz", random.integers(0, 10, n, dtype=np.uint8))
-    summary = take_steps(tmp_path, f"data={option}", f"data.root={tmp_path}", "data.download=false", "data.validation=20", *DEBUG)
+    summary = take_steps(
+        tmp_path, f"data={option}", f"data.root={tmp_path}", "data.download=false", "data.validation=20", *DEBUG
+    )
     assert summary["examples"] == {"train": 64, "validation": 20, "test": 40}
 
 

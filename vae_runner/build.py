@@ -27,7 +27,7 @@ Config = dict[str, Any]
 
 
 def factory(node: Config | None, trusted: bool = True) -> Callable[..., Any] | None:
-    """What `_target_` names, with the rest of the node as its settings, waiting for what it is handed; None for none."""
+    """What `_target_` names, its settings bound, waiting for what it is handed; None for none."""
     if not node or node.get("_target_") is None:
         return None
     settings = {key: value for key, value in node.items() if key != "_target_"}
@@ -98,7 +98,7 @@ def build_trainer(config: Config) -> Trainer:
 
 
 class Run:
-    """A run read back: `Run.load(DIR)` gives its model on a device, its config, its summary and, when asked, its data."""
+    """A run read back: its model on a device, its config, its summary and, when asked for, its data."""
 
     def __init__(self, directory: Path, config: Config, model: Any, device: torch.device, state: dict[str, Any]):
         self.directory, self.config, self.model, self.device = directory, config, model, device
@@ -162,4 +162,3 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.directory)!r}, step {self.step}, {self.device})"
-

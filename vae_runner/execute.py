@@ -44,7 +44,7 @@ def train(config: Config, directory: RunDirectory, experiment: Experiment | None
 def resume(directory: RunDirectory, overrides: list[str], trusted: bool = False) -> dict[str, Any]:
     """Goes on with a run from its last checkpoint, in its own directory. Returns its summary.
 
-    Raises UserError where there is no run, nothing left to do, or a change that would make it another run; else as `train`.
+    Raises UserError where there is no run, nothing left to do, or a change that makes it another run; else as `train`.
     """
     config = continued(load_saved(directory.require().config, trusted=trusted), overrides)
     directory.lock()
@@ -75,7 +75,9 @@ def _run(
 ) -> dict[str, Any]:
     with file_logging(directory.log), _status(directory, config):
         if experiment is None:
-            check(OmegaConf.create({key: value for key, value in config.items() if key != "choices"}), config["choices"])
+            check(
+                OmegaConf.create({key: value for key, value in config.items() if key != "choices"}), config["choices"]
+            )
             experiment = build_experiment(config)
         directory.update_status(device=_device_name(experiment.device))
         return build_trainer(config).fit(experiment, directory, resume=resume, extended=extended)
@@ -91,14 +93,20 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         ended=None,
         error=None,
         command=shlex.join(sys.argv),
-        versions={"vae_runner": vae_runner.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        versions={
+            "vae_runner": vae_runner.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
         git_commit=_git_commit(),
         seed=config["seed"],
     )
 
     def ended(state: str, error: str | None = None) -> None:
         now = datetime.now(timezone.utc)
-        directory.update_status(state=state, ended=now.isoformat(), error=error, seconds=(now - started).total_seconds())
+        directory.update_status(
+            state=state, ended=now.isoformat(), error=error, seconds=(now - started).total_seconds()
+        )
 
     try:
         yield
@@ -136,7 +144,11 @@ def outcome(summary: dict[str, Any], directory: Path) -> str:
     lines = []
     for split in ("train", "validation", "test"):
         if figures := summary[split]:
-            shown = {name: figures[name] for name in ("loss", "elbo", "log_px", "kl", "active_units") if figures[name] is not None}
+            shown = {
+                name: figures[name]
+                for name in ("loss", "elbo", "log_px", "kl", "active_units")
+                if figures[name] is not None
+            }
             lines.append(f"{split:<11}" + "  ".join(f"{name} {value:.5g}" for name, value in shown.items()))
     lines.append(
         f"{duration(summary['seconds'])}, {summary['examples_per_second']:,.0f} examples/s, "

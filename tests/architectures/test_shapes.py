@@ -56,7 +56,7 @@ def test_a_context_changes_the_features_and_the_output(architecture):
 
 @pytest.mark.parametrize("kind", [Conv, ResNet])
 def test_vectors_are_refused_by_what_needs_images(kind):
-    with pytest.raises(UserError, match="needs images.*use architecture=mlp"):
+    with pytest.raises(UserError, match=r"needs images.*use architecture=mlp"):
         kind().bottom_up(Space((64,), "unit"), 1, 0)
 
 

@@ -28,12 +28,12 @@ def rows(directory="s"):
         return list(csv.DictReader(file))
 
 
-def break_when(monkeypatch, condition, error=RuntimeError("broken on purpose")):
+def break_when(monkeypatch, condition, error=None):
     original = Fitting.step
 
     def broken(self, batch, step):
         if condition(self.experiment.config, step):
-            raise error
+            raise error or RuntimeError("broken on purpose")
         original(self, batch, step)
 
     monkeypatch.setattr(Fitting, "step", broken)
@@ -42,7 +42,12 @@ def break_when(monkeypatch, condition, error=RuntimeError("broken on purpose")):
 def test_every_job_has_its_own_directory_and_a_row(capsys):
     assert sweep("variant=ae,vae", "latent_dim=2,3", "hydra.sweep.dir=s") == 0
     table = rows()
-    assert [(row["variant"], row["latent_dim"]) for row in table] == [("ae", "2"), ("ae", "3"), ("vae", "2"), ("vae", "3")]
+    assert [(row["variant"], row["latent_dim"]) for row in table] == [
+        ("ae", "2"),
+        ("ae", "3"),
+        ("vae", "2"),
+        ("vae", "3"),
+    ]
     assert {row["state"] for row in table} == {"completed"}
     assert all(Path("s", str(i), "summary.json").is_file() for i in range(4))
     assert float(table[2]["test elbo"]) < 0

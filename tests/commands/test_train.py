@@ -52,7 +52,11 @@ def test_a_run_leaves_the_whole_run_directory(capsys):
     expected = [".hydra/config.yaml", ".hydra/overrides.yaml", ".hydra/hydra.yaml", "config.yaml", "status.json"]
     expected += ["metrics.jsonl", "summary.json", "checkpoints/last.pt", "checkpoints/best.pt", "train.log"]
     assert [name for name in expected if not (run / name).is_file()] == []
-    assert {path.name for path in (run / "images").iterdir() if path.is_dir()} == {"reconstructions", "samples", "traversals"}
+    assert {path.name for path in (run / "images").iterdir() if path.is_dir()} == {
+        "reconstructions",
+        "samples",
+        "traversals",
+    }
     assert list((run / "tensorboard").glob("events.out.tfevents.*"))
     assert json.loads((run / "status.json").read_text())["state"] == "completed"
     assert str(run) in capsys.readouterr().out

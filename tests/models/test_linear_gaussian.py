@@ -26,7 +26,13 @@ def test_a_linear_gaussian_vae_reaches_the_maximum_likelihood_of_probabilistic_p
         tmp_path / "run",
         *("data=arrays", f"data.path={tmp_path / 'x.npy'}", "data.validation=0", "data.test=0"),
         *("architecture.depth=0", "latent_dim=2", "likelihood=gaussian", "likelihood.variance=shared"),
-        *("likelihood.scale=1", "optimizer.lr=0.02", "scheduler=cosine", "trainer.steps=3000", "trainer.batch_size=300"),
+        *(
+            "likelihood.scale=1",
+            "optimizer.lr=0.02",
+            "scheduler=cosine",
+            "trainer.steps=3000",
+            "trainer.batch_size=300",
+        ),
         "trainer.validation_epochs=100000",
     )
     exact = ppca_log_likelihood(x, 2)

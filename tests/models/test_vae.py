@@ -131,6 +131,8 @@ def test_a_head_between_maps_of_one_size_is_a_1x1_convolution():
     assert layer.kernel_size == (1, 1)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [((6,), (3,)), ((6, 4, 4), (3,)), ((6,), (2, 4, 4)), ((2, 4, 4), (1, 8, 8))])
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [((6,), (3,)), ((6, 4, 4), (3,)), ((6,), (2, 4, 4)), ((2, 4, 4), (1, 8, 8))]
+)
 def test_a_head_gives_the_shape_asked_for(inputs, outputs):
     assert head(inputs, outputs)(torch.zeros(7, *inputs)).shape == (7, *outputs)

@@ -44,7 +44,7 @@ def test_one_flipped_bit_is_found_wherever_it_is(saved):
 def test_a_truncated_one_is_refused(saved, share):
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(UserError, match="damaged|not a checkpoint"):
+    with pytest.raises(UserError, match=r"damaged|not a checkpoint"):
         checkpoint.load(saved)
 
 

@@ -79,7 +79,12 @@ def test_skipping_ends_when_no_step_is_left(tmp_path, monkeypatch):
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(tmp_path):
     summary = fit(
-        tmp_path, *RUN, "trainer.epochs=500", "trainer.validation_epochs=1", "trainer.early_stopping=2", "optimizer.lr=0.05"
+        tmp_path,
+        *RUN,
+        "trainer.epochs=500",
+        "trainer.validation_epochs=1",
+        "trainer.early_stopping=2",
+        "optimizer.lr=0.05",
     )
     assert summary["epochs"] < 500
     assert summary["epochs"] == summary["best_epoch"] + 2
@@ -95,7 +100,14 @@ def test_the_summary_is_of_the_best_weights(tmp_path):
 
 @pytest.mark.parametrize("monitor", ["loss", "elbo", "log_px"])
 def test_the_monitored_figure_picks_the_best(tmp_path, monitor):
-    summary = fit(tmp_path, *RUN, "trainer.epochs=6", "trainer.validation_epochs=1", f"trainer.monitor={monitor}", "variant=beta_vae")
+    summary = fit(
+        tmp_path,
+        *RUN,
+        "trainer.epochs=6",
+        "trainer.validation_epochs=1",
+        f"trainer.monitor={monitor}",
+        "variant=beta_vae",
+    )
     lines = [line for line in RunDirectory(tmp_path).read_metrics() if line["split"] == "validation"]
     better = min if monitor == "loss" else max
     assert better(lines, key=lambda line: line[monitor])["step"] == summary["best_step"]
@@ -141,7 +153,11 @@ def test_the_average_is_what_is_evaluated(tmp_path):
 def test_every_scheduler_reaches_the_optimizer(tmp_path):
     for scheduler, rises in [("cosine", False), ("step", False), ("exponential", False), ("none", None)]:
         fit(tmp_path / scheduler, *RUN, "trainer.epochs=11", f"scheduler={scheduler}")
-        rates = [line["learning_rate"] for line in RunDirectory(tmp_path / scheduler).read_metrics() if line["split"] == "train"]
+        rates = [
+            line["learning_rate"]
+            for line in RunDirectory(tmp_path / scheduler).read_metrics()
+            if line["split"] == "train"
+        ]
         if rises is None:
             assert set(rates) == {rates[0]}
         else:

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -22,7 +24,7 @@ def test_cosine_warms_up_linearly_and_ends_at_its_final_share():
     assert found[20] == pytest.approx(1.0)
     assert found[60] == pytest.approx(0.55)
     assert found[100] == pytest.approx(0.1)
-    assert all(later <= earlier for earlier, later in zip(found[20:], found[21:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(found[20:]))
 
 
 def test_cosine_agrees_with_torch():

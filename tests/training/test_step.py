@@ -123,7 +123,9 @@ def test_means_weigh_batches_by_their_size(tmp_path):
 
 
 def test_clipping_bounds_the_update_of_plain_gradient_descent(tmp_path):
-    fitting = fitting_of(tmp_path, "optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "trainer.gradient_clip=0.5")
+    fitting = fitting_of(
+        tmp_path, "optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "trainer.gradient_clip=0.5"
+    )
     before = weights(fitting)
     take(fitting)
     assert (weights(fitting) - before).norm() == pytest.approx(0.5, rel=1e-3)

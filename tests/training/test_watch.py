@@ -7,7 +7,13 @@ from tests.helpers import fit
 from vae_runner.evaluation.evaluate import Evaluation
 from vae_runner.training.watch import Watch
 
-LONG = ["trainer.batch_size=64", "architecture.width=32", "latent_dim=4", "trainer.steps=500", "trainer.validation_steps=100"]
+LONG = [
+    "trainer.batch_size=64",
+    "architecture.width=32",
+    "latent_dim=4",
+    "trainer.steps=500",
+    "trainer.validation_steps=100",
+]
 LONG += ["optimizer.lr=0.01"]
 
 

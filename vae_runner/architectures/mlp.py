@@ -18,7 +18,7 @@ class FlatStage(Stage):
 
 
 class MLP:
-    """`depth` hidden layers of `width` units from x to the features, and as many from z back; with none, linear maps."""
+    """`depth` hidden layers of `width` units from x to the features, and as many back from z; with none, linear."""
 
     def __init__(
         self,

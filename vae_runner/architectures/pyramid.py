@@ -1,4 +1,4 @@
-"""What `conv` and `resnet` share: a pyramid of maps, halved level by level on the way up and doubled on the way back."""
+"""What `conv` and `resnet` share: a pyramid of maps, halved on the way up and doubled on the way down."""
 
 import math
 from abc import ABC, abstractmethod
@@ -87,7 +87,7 @@ class Pyramid(ABC):
             if min(smaller) < 1:
                 break
             sizes.append(smaller)
-        if self.depth and len(sizes) - 1 < self.depth or len(sizes) == 1:
+        if (self.depth and len(sizes) - 1 < self.depth) or len(sizes) == 1:
             raise UserError(
                 f"architecture.depth={self.depth}: images of {size[0]}x{size[1]} pixels can be halved "
                 f"{len(sizes) - 1} times; use a smaller depth, or null to have it worked out"

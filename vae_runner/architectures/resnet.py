@@ -1,4 +1,4 @@
-"""Residual blocks between resolutions, pre-activated (He et al. 2016, "Identity mappings in deep residual networks")."""
+"""Residual blocks between resolutions, pre-activated (He et al. 2016, "Identity mappings")."""
 
 from typing import Annotated, Any
 

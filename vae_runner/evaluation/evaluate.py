@@ -128,9 +128,7 @@ def totals_of(losses: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     return {phase: functools.reduce(torch.add, terms.values()) for phase, terms in losses.items()}
 
 
-def figures_of(
-    losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], evidence: Any
-) -> dict[str, Tensor]:
+def figures_of(losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], evidence: Any) -> dict[str, Tensor]:
     """What is logged of a batch, as scalars: each loss and its terms, log_px, and the KL where it is defined."""
     figures: dict[str, Tensor] = {}
     for phase, terms in losses.items():

@@ -4,12 +4,11 @@ S samples per example, B examples. Everything is in nats per example, summed ove
 that nobody asks for is not computed.
 """
 
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-
-import functools
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor

@@ -1,7 +1,7 @@
 """What is minimised, and by whom."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -25,8 +25,8 @@ class Objective(nn.Module):
     An objective with several players owns its networks and overrides `phases` and `losses`.
     """
 
-    requires: dict[str, str] = {}
-    provides: set[str] = set()
+    requires: ClassVar[dict[str, str]] = {}
+    provides: ClassVar[set[str]] = set()
     samples = 1  # draws of z per example
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:

@@ -2,29 +2,34 @@
 
 import os
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vae_runner.reporting import runs, tables
+from vae_runner.reporting.formats import cell
 from vae_runner.run_directory import RunDirectory
 
 HIGHER_IS_BETTER = ("elbo", "log_px", "iw_bound", "active_units", "mutual_information", "examples_per_second")
 CURVES = ("loss", "elbo", "log_px", "kl")
 OF_RUN = ("epochs", "seconds", "examples_per_second", "parameters")
+LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
 @dataclass
 class Comparison:
     """rows: everything known of each run. given: all their settings, settings: the columns in which runs differ.
 
-    figures: the columns of those that any run has, named after their split: `test elbo`.
+    by_hand: those of them that somebody set for some run. figures: those that any run has, named after their split:
+    `test elbo`.
     """
 
     rows: list[dict[str, Any]]
     given: list[str]
     settings: list[str]
+    by_hand: list[str]
     figures: list[str]
     split: str
 
@@ -74,8 +79,10 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
         )
     reached = [f"{split} {name}" for name in (*runs.FIGURES, "iw_bound")]
     shown = [column for column in reached if any(row.get(column) is not None for row in rows)]
-    different = told_apart(settings, _overridden(directories))
-    return Comparison(rows, tables.columns_of(settings), different, shown, split)
+    overridden = _overridden(directories)
+    different = told_apart(settings, overridden)
+    by_hand = [key for key in different if key in overridden]
+    return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split)
 
 
 def told_apart(settings: Sequence[dict[str, Any]], overridden: set[str]) -> list[str]:
@@ -90,6 +97,47 @@ def told_apart(settings: Sequence[dict[str, Any]], overridden: set[str]) -> list
         for key in different
         if key in overridden or key.partition(".")[0] not in different or not _follows(key, settings)
     ]
+
+
+def drawable(logged: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """The metrics that any run has logged."""
+    return [name for name in CURVES if any(line.get(name) is not None for lines in logged.values() for line in lines)]
+
+
+def averages(comparison: Comparison, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
+
+    Runs without a figure do not count for it. Returns the rows and their columns.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in comparison.rows:
+        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append(row)
+    rows = []
+    for members in groups.values():
+        row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
+        row["completed"] = sum(member["state"] == "completed" for member in members)
+        for figure in (*comparison.figures, "epochs", "seconds"):
+            values = [member[figure] for member in members if member.get(figure) is not None]
+            row[figure] = statistics.fmean(values) if values else None
+            if figure in comparison.figures:
+                row[f"{figure} ±"] = statistics.stdev(values) if len(values) > 1 else None
+        rows.append(row)
+    return rows, [column for column in tables.columns_of(rows) if any(row[column] is not None for row in rows)]
+
+
+def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """The logged lines of each run, under a name that says how it differs from the others."""
+    keys = ("step", "split", *CURVES)
+    logged = {}
+    for row in comparison.rows:
+        given = {key: row.get(key) for key in comparison.by_hand or comparison.settings}
+        what = " ".join(f"{key}={cell(value)}" for key, value in given.items() if value is not None)
+        name = f"{row['run']}: {what}" if what else row["run"]
+        lines = RunDirectory(row["directory"]).read_metrics()
+        logged[textwrap.shorten(name, LONGEST_NAME, placeholder=" ...")] = [
+            {k: line.get(k) for k in keys} for line in lines
+        ]
+    return logged
 
 
 def drawable(logged: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -19,7 +19,7 @@ class Budget:
 
     @classmethod
     def of(cls, examples: int, batch_size: int, epochs: int | None, steps: int | None, default_steps: int) -> "Budget":
-        """The shorter of `epochs` and `steps`; whole epochs that come closest to `default_steps` where neither is given."""
+        """The shorter of `epochs` and `steps`; without either, whole epochs closest to `default_steps`."""
         epoch = steps_per_epoch(examples, batch_size)
         if epochs is None and steps is None:
             epochs = max(1, round(default_steps / epoch))
@@ -43,7 +43,7 @@ class Budget:
         return epochs * self.steps_per_epoch
 
     def order(self, seed: int, epoch: int) -> Tensor:
-        """The order of the examples in an epoch: a function of the seed and the epoch, so that position is arithmetic."""
+        """The order of the examples in an epoch: given by seed and epoch, so that position is arithmetic."""
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
         return torch.randperm(self.examples, generator=generator)
 

@@ -33,7 +33,9 @@ class Fitting:
     def __init__(self, trainer: Any, experiment: Experiment, directory: RunDirectory):
         self.trainer, self.experiment, self.directory = trainer, experiment, directory
         self.budget = trainer.budget(len(experiment.data.train))
-        self.players = [self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()]
+        self.players = [
+            self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()
+        ]
         self.average = MovingAverage(experiment.model, trainer.ema) if trainer.ema else None
         self.training_step = TrainingStep(
             experiment.model,
@@ -198,7 +200,7 @@ class Fitting:
         checkpoint.save(self.directory.last, state)
 
     def restore(self, extended: bool = False) -> int:
-        """Brings back the last checkpoint and cuts the logs back to it. Returns the steps done; 0 where there is none."""
+        """Brings back the last checkpoint, if any, and cuts the logs back to it. Returns the steps done."""
         if not self.directory.last.is_file():
             self.directory.cut_metrics(0)
             return 0
@@ -226,7 +228,8 @@ class Fitting:
             self.best["since"] = 0
         if state["step"] > self.budget.steps:
             raise UserError(
-                f"resume={self.directory.path}: {state['step']} steps are done, more than the {self.budget.steps} asked for"
+                f"resume={self.directory.path}: {state['step']} steps are done, "
+                f"more than the {self.budget.steps} asked for"
             )
         self.directory.cut_metrics(state["step"])
         return state["step"]
@@ -251,7 +254,7 @@ class Fitting:
         seconds = self.seconds + time.perf_counter() - started
         summary: dict[str, Any] = {
             "train_running": running,
-            **{name: None for name in ("train", "validation", "test")},
+            **dict.fromkeys(("train", "validation", "test")),
             **{name: evaluation.figures for name, evaluation in evaluations.items()},
             "examples": {name: evaluation.examples for name, evaluation in evaluations.items()},
             "kl_estimator": self._kl_estimator(evaluations["train"]),
@@ -273,4 +276,3 @@ class Fitting:
         if evaluation.figures["kl"] is None:
             return None
         return "Monte Carlo estimate, 1 sample" if evaluation.kl_is_estimate else "closed form"
-

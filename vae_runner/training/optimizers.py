@@ -10,9 +10,9 @@ from torch import nn
 
 from vae_runner.settings import Range
 
-Rate = Annotated[float, Range(0, 1e3, open_low=True)]
+Rate = Annotated[float, Range(0, 1000, open_low=True)]
 Share = Annotated[float, Range(0, 1, open_high=True)]
-Decay = Annotated[float, Range(0, 1e3)]
+Decay = Annotated[float, Range(0, 1000)]
 Epsilon = Annotated[float, Range(0, 1, open_low=True)]
 
 
@@ -33,13 +33,19 @@ class Optimizer:
             settings["capturable"] = True  # its step count stays on the device
         return self.kind(parameters, **settings)
 
+
 class Adam(Optimizer):
     """Kingma & Ba 2015."""
 
     kind, fused = torch.optim.Adam, True
 
     def __init__(
-        self, *, lr: Rate = 1e-3, betas: tuple[Share, Share] = (0.9, 0.999), eps: Epsilon = 1e-8, weight_decay: Decay = 0
+        self,
+        *,
+        lr: Rate = 1e-3,
+        betas: tuple[Share, Share] = (0.9, 0.999),
+        eps: Epsilon = 1e-8,
+        weight_decay: Decay = 0,
     ):
         super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
@@ -66,7 +72,12 @@ class Adamax(Optimizer):
     kind = torch.optim.Adamax
 
     def __init__(
-        self, *, lr: Rate = 2e-3, betas: tuple[Share, Share] = (0.9, 0.999), eps: Epsilon = 1e-8, weight_decay: Decay = 0
+        self,
+        *,
+        lr: Rate = 2e-3,
+        betas: tuple[Share, Share] = (0.9, 0.999),
+        eps: Epsilon = 1e-8,
+        weight_decay: Decay = 0,
     ):
         super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
@@ -77,7 +88,12 @@ class RAdam(Optimizer):
     kind = torch.optim.RAdam
 
     def __init__(
-        self, *, lr: Rate = 1e-3, betas: tuple[Share, Share] = (0.9, 0.999), eps: Epsilon = 1e-8, weight_decay: Decay = 0
+        self,
+        *,
+        lr: Rate = 1e-3,
+        betas: tuple[Share, Share] = (0.9, 0.999),
+        eps: Epsilon = 1e-8,
+        weight_decay: Decay = 0,
     ):
         super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
@@ -104,7 +120,5 @@ class SGD(Optimizer):
 
     kind, fused = torch.optim.SGD, True
 
-    def __init__(
-        self, *, lr: Rate = 1e-3, momentum: Share = 0.9, nesterov: bool = False, weight_decay: Decay = 0
-    ):
+    def __init__(self, *, lr: Rate = 1e-3, momentum: Share = 0.9, nesterov: bool = False, weight_decay: Decay = 0):
         super().__init__(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)

@@ -16,7 +16,6 @@ from vae_runner.kl import KL
 from vae_runner.objectives.objective import Phase
 from vae_runner.training.device import autocast
 
-
 NEVER = 2**62  # a step that no run reaches
 
 

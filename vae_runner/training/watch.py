@@ -29,7 +29,9 @@ class Watch:
         self.training: list[float] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {key: value.copy() if hasattr(value, "copy") else value for key, value in vars(self).items() if key[0] != "_"}
+        return {
+            key: value.copy() if hasattr(value, "copy") else value for key, value in vars(self).items() if key[0] != "_"
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
