@@ -25,10 +25,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2
 
 dashboard: $(VENV)/.installed
-	$(BIN)/tensorboard --logdir outputs
+	$(BIN)/tensorboard --logdir outputs --samples_per_plugin images=100
 
 benchmark: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow tests/benchmarks
+	$(BIN)/python tests/benchmarks/benchmark.py $(ARGS)
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix

@@ -2,7 +2,6 @@
 
 import os
 import statistics
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,48 +131,12 @@ def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     for row in comparison.rows:
         given = {key: row.get(key) for key in comparison.by_hand or comparison.settings}
         what = " ".join(f"{key}={cell(value)}" for key, value in given.items() if value is not None)
+        room = max(LONGEST_NAME - len(row["run"]), 0)
+        if len(what) > room:
+            what = what[:room] + "..."
+        lines = RunDirectory(row["directory"]).read_metrics()
         name = f"{row['run']}: {what}" if what else row["run"]
-        lines = RunDirectory(row["directory"]).read_metrics()
-        logged[textwrap.shorten(name, LONGEST_NAME, placeholder=" ...")] = [
-            {k: line.get(k) for k in keys} for line in lines
-        ]
-    return logged
-
-
-def drawable(logged: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """The metrics that any run has logged."""
-    return [name for name in CURVES if any(line.get(name) is not None for lines in logged.values() for line in lines)]
-
-
-def averages(comparison: Comparison, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
-
-    Runs without a figure do not count for it. Returns the rows and their columns.
-    """
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in comparison.rows:
-        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append(row)
-    rows = []
-    for members in groups.values():
-        row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
-        row["completed"] = sum(member["state"] == "completed" for member in members)
-        for figure in (*comparison.figures, "epochs", "seconds"):
-            values = [member[figure] for member in members if member.get(figure) is not None]
-            row[figure] = statistics.fmean(values) if values else None
-            if figure in comparison.figures:
-                row[f"{figure} ±"] = statistics.stdev(values) if len(values) > 1 else None
-        rows.append(row)
-    return rows, [column for column in tables.columns_of(rows) if any(row[column] is not None for row in rows)]
-
-
-def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
-    """The logged lines of each run, under a name that says how it differs from the others."""
-    keys = ("step", "split", *CURVES)
-    logged = {}
-    for row in comparison.rows:
-        what = " ".join(f"{key}={row.get(key)}" for key in comparison.settings)
-        lines = RunDirectory(row["directory"]).read_metrics()
-        logged[f"{row['run']}: {what}" if what else row["run"]] = [{k: line.get(k) for k in keys} for line in lines]
+        logged[name] = [{key: line.get(key) for key in keys} for line in lines]
     return logged
 
 

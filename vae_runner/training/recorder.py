@@ -166,10 +166,8 @@ class Recorder:
 
     def summary(self, done: int, summary: dict[str, Any]) -> None:
         """The run's row under HPARAMS."""
-        splits = {name: summary[name] for name in ("train", "validation", "test") if summary[name]}
-        figures = {f"{split}/{name}": values.get(name) for split, values in splits.items() for name in FIGURES} | {
-            "seconds": summary["seconds"]
-        }
+        splits = {name: summary[name] for name in ("test", "validation") if summary[name]}
+        figures = {f"{split}/{name}": values.get(name) for split, values in splits.items() for name in FIGURES}
         self.tensorboard.hyperparameters(self._hyperparameters(), figures, done)
 
 

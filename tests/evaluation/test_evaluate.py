@@ -1,0 +1,118 @@
+import pytest
+import torch
+
+from tests.helpers import QUICK, config_of
+from vae_runner.build import build_experiment
+from vae_runner.evaluation import evaluate as module
+from vae_runner.evaluation.evaluate import Preserved, evaluate
+from vae_runner.evaluation.traversals import traverse
+
+
+def experiment_of(*overrides):
+    return build_experiment(config_of(*QUICK, *overrides))
+
+
+def figures(experiment, **options):
+    e = experiment
+    return evaluate(e.model, e.objective, e.kl, e.data, e.data.train, e.device, **options)
+
+
+def test_deterministic_figures_do_not_depend_on_the_block_size(monkeypatch):
+    experiment = experiment_of()
+    results = []
+    for block in (1000, 77):
+        monkeypatch.setattr(module, "BLOCK", block)
+        results.append(figures(experiment))
+    assert results[0].figures["kl"] == pytest.approx(results[1].figures["kl"], rel=1e-5)
+    torch.testing.assert_close(results[0].kl_units, results[1].kl_units, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(results[0].codes, results[1].codes, rtol=1e-5, atol=1e-6)
+    assert results[0].figures["active_units"] == results[1].figures["active_units"]
+
+
+def test_a_figure_is_the_same_whenever_it_is_taken_and_leaves_no_trace():
+    experiment = experiment_of("data.binarize=stochastic", "architecture.dropout=0.5")
+    experiment.model.train()
+    state = torch.get_rng_state()
+    first = figures(experiment)
+    assert torch.equal(state, torch.get_rng_state())
+    assert experiment.model.training
+    torch.randn(10)
+    assert figures(experiment).figures == first.figures
+
+
+def test_the_bound_is_the_log_likelihood_less_the_kl():
+    result = figures(experiment_of("variant=beta_vae")).figures
+    assert result["elbo"] == pytest.approx(result["log_px"] - result["kl"])
+    assert result["loss"] == pytest.approx(-result["log_px"] + 4 * result["kl"], rel=1e-5)
+
+
+def test_units_add_up_to_the_kl():
+    result = figures(experiment_of())
+    assert float(result.kl_units.sum()) == pytest.approx(result.figures["kl"], rel=1e-5)
+    assert len(result.kl_units) == result.units == 4
+
+
+def test_a_channel_of_spatial_latents_is_one_unit():
+    result = figures(experiment_of("architecture=conv", "architecture.width=4", "architecture.spatial=true"))
+    assert result.units == len(result.kl_units) == 4
+    assert result.codes.shape[1] > 4
+
+
+def test_units_whose_codes_differ_between_examples_are_active():
+    experiment = experiment_of()
+    head = experiment.model.posterior_head
+    with torch.no_grad():
+        head.weight[:4] = 0
+        head.bias[:4] = torch.tensor([5.0, 0, 0, 0])
+        head.weight[1] = 1.0
+    result = figures(experiment)
+    variance = result.codes.var(0)
+    assert result.figures["active_units"] == int((variance > 0.01).sum()) == 1
+
+
+def test_a_limit_takes_the_first_examples():
+    result = figures(experiment_of(), limit=50)
+    assert result.examples == 50
+    assert len(result.codes) == 50
+
+
+def test_codes_come_with_their_labels():
+    experiment = experiment_of()
+    result = figures(experiment)
+    _, y = experiment.data.train.take(torch.arange(len(experiment.data.train)))
+    assert torch.equal(result.labels, y)
+
+
+def test_the_same_seed_gives_the_same_noise():
+    experiment = experiment_of()
+    draws = []
+    for _ in range(2):
+        with Preserved(experiment.model, experiment.device, seed=3):
+            draws.append(experiment.model.sample(4))
+    assert torch.equal(*draws)
+
+
+def test_a_traversal_moves_one_unit_and_holds_the_others():
+    experiment = experiment_of()
+    data = experiment.data
+    batch = data.batch(data.train, torch.arange(64))
+    seen = []
+    experiment.model.eval()
+    hook = experiment.model.top_down.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    result = traverse(experiment.model, batch, units=3, values=5)
+    hook.remove()
+    assert result.x.shape == (3, 5, 1, 8, 8)
+    z = seen[0].view(3, 5, 4)
+    for row, name in zip(z, result.names, strict=True):
+        unit = int(name.split()[0].removeprefix("z"))
+        moved = row.std(0) > 1e-6
+        assert moved.nonzero().flatten().tolist() == [unit]
+
+
+def test_units_are_traversed_in_the_order_of_their_kl():
+    experiment = experiment_of()
+    data = experiment.data
+    batch = data.batch(data.train, torch.arange(64))
+    names = traverse(experiment.model, batch, units=4).names
+    kl = [float(name.split()[1]) for name in names]
+    assert kl == sorted(kl, reverse=True)
