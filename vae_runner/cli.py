@@ -8,18 +8,8 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from vae_runner import __version__
+from vae_runner.commands import COMMANDS
 from vae_runner.errors import UserError
-
-COMMANDS = {
-    "train": "train a model, or with -m a sweep of them; resume=DIR continues one",
-    "evaluate": "figures about a run's model",
-    "sample": "new examples from a run's model",
-    "reconstruct": "examples beside what a run's model makes of them",
-    "traverse": "what each latent dimension of a run's model does",
-    "compare": "a table of runs and sweeps, and their curves",
-    "validate": "check a config without running it",
-    "list": "the groups of the config, or the options of one",
-}
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130

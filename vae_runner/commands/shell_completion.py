@@ -6,7 +6,7 @@ Hydra completes groups, options and keys. It does not know of the command word b
 import os
 from collections.abc import Sequence
 
-from vae_runner.cli import COMMANDS
+from vae_runner.commands import COMMANDS
 from vae_runner.config import Tree
 from vae_runner.errors import UserError
 
