@@ -63,10 +63,11 @@ def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
     before = load_saved(directory.config, trusted=True)["trainer"]
     budget = ("epochs", "steps", "default_steps", "early_stopping")
     if all(before[key] == config["trainer"][key] for key in budget):
-        done = directory.summary()
+        unit = "epochs" if before["steps"] is None else "steps"
+        done = directory.summary().get(unit, 1)
         raise UserError(
-            f"resume={directory.path}: the run is completed, after {done.get('epochs', 0):g} epochs; "
-            f"to train on, give it more: trainer.epochs={round(2 * done.get('epochs', 1)) or 1}"
+            f"resume={directory.path}: the run is completed, after {done:g} {unit}; "
+            f"to train on, give it more: trainer.{unit}={max(1, round(2 * done))}"
         )
 
 
@@ -104,9 +105,8 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
 
     def ended(state: str, error: str | None = None) -> None:
         now = datetime.now(timezone.utc)
-        directory.update_status(
-            state=state, ended=now.isoformat(), error=error, seconds=(now - started).total_seconds()
-        )
+        seconds = (now - started).total_seconds()
+        directory.update_status(state=state, ended=now.isoformat(), error=error, seconds=seconds)
 
     try:
         yield
@@ -114,6 +114,13 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         ended("interrupted", str(error) or None)
         log.warning("interrupted; to go on: vae-run train resume=%s", shlex.quote(str(directory.path)))
         raise Interrupted(str(error)) from error
+    except OSError as error:
+        with contextlib.suppress(OSError):  # where nothing can be written, the status can't either
+            ended("failed", traceback.format_exc())
+        raise UserError(
+            f"{error.filename or directory.path}: {error.strerror or error}; once that is mended: "
+            f"vae-run train resume={shlex.quote(str(directory.path))}"
+        ) from error
     except BaseException as error:
         ended("failed", traceback.format_exc())
         log.error("%s", error if isinstance(error, NonFinite | UserError) else repr(error), exc_info=True)

@@ -280,3 +280,31 @@ def test_a_run_that_is_not_finite_fails_in_one_line(monkeypatch, capsys):
     assert train(*DEBUG) == 1
     assert "step 1: the loss is not finite" in capsys.readouterr().out
     assert json.loads((only_run() / "status.json").read_text())["state"] == "failed"
+
+
+def test_a_disk_that_fills_up_ends_a_run_in_one_line_and_it_resumes(monkeypatch, capsys):
+    from vae_runner.training import checkpoint
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_bytes", full)
+        assert train(*DEBUG, "hydra.run.dir=mine") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "No space left on device" in line
+    assert "vae-run train resume=mine" in line
+    assert json.loads(Path("mine/status.json").read_text())["state"] == "failed"
+    assert train("resume=mine") == 0
+
+
+def test_a_full_disk_is_refused_before_there_is_a_run(monkeypatch, capsys):
+    from vae_runner.commands import places
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(places, "write_bytes", full)
+    assert train(*DEBUG) == 2
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+    assert not list(Path().rglob("config.yaml"))

@@ -48,10 +48,14 @@ def compare(
     column = compared.column_of(figure)
     if by and sort and column not in columns:
         raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
-    highest = figure in comparison.HIGHER_IS_BETTER if descending is None else descending
+    is_better_high = figure.removeprefix(f"{split} ") in comparison.HIGHER_IS_BETTER
+    highest = is_better_high if descending is None else descending
     if any(column in row for row in rows):
         rows = tables.sorted_by(rows, column, highest)
-    console.show(tables.as_rich(rows, columns))
+    shown = comparison.fitting(rows, columns, ["run", "state", column], console.console.width)
+    console.show(tables.as_rich(rows, shown))
+    if hidden := [name for name in columns if name not in shown]:
+        print(f"too wide for {', '.join(hidden)}, which are in {TABLE}")
 
     listed = columns if by else [*columns, "directory"]
     files = {TABLE: tables.as_csv(rows, listed), MARKDOWN: tables.as_markdown(rows, columns)}

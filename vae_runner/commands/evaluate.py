@@ -67,8 +67,7 @@ def evaluate(
     file = loaded.directory / "evaluation.json"
     with writing(file):
         write_json(file, {"weights": weights, "step": loaded.step, "seed": seed, **_figures(results)})
-    rows = [{"split": name, "examples": result.examples, **result.figures} for name, result in results.items()]
-    console.show(tables.as_rich(rows, title=described(loaded, weights)))
+    console.show(tables.as_rich(_table(results), title=described(loaded, weights)))
     print(file)
     for name, result in results.items():
         _draw(loaded, name, result, described(loaded, weights))
@@ -83,6 +82,13 @@ def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:
             name: None if result.kl_units is None else result.kl_units.tolist() for name, result in results.items()
         },
     }
+
+
+def _table(results: "dict[str, Evaluation]") -> list[dict[str, Any]]:
+    """A row per figure, a column per split."""
+    columns = {name: {"examples": result.examples, **result.figures} for name, result in results.items()}
+    figures = dict.fromkeys(figure for column in columns.values() for figure in column)
+    return [{"figure": figure, **{name: column[figure] for name, column in columns.items()}} for figure in figures]
 
 
 def _draw(run: "Run", split: str, result: "Evaluation", described: str) -> None:

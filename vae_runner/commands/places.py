@@ -1,5 +1,6 @@
 """Where runs and sweeps go: directories that are claimed before anything is written, and shared by no two."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -9,9 +10,10 @@ from omegaconf import DictConfig
 from vae_runner.config import choices_of
 from vae_runner.config.composing import hydra_config_set
 from vae_runner.errors import UserError
-from vae_runner.run_directory import RunDirectory
+from vae_runner.run_directory import RunDirectory, write_bytes
 
 TIME = "<time>"
+ROOM = 2**20  # bytes that even the smallest run needs
 
 
 def place(config: DictConfig, kind: Literal["run", "sweep"]) -> tuple[Path, bool]:
@@ -44,6 +46,7 @@ def claim(path: Path, is_free: bool) -> RunDirectory:
             ) from error
     directory = RunDirectory(path)
     directory.lock()
+    _refuse_full_disk(directory, is_free)
     if directory.holds_a_run():
         state = directory.status().get("state")
         directory.unlock()
@@ -52,6 +55,20 @@ def claim(path: Path, is_free: bool) -> RunDirectory:
             f"to go on with it: vae-run train resume={path}"
         )
     return directory
+
+
+def _refuse_full_disk(directory: RunDirectory, is_new: bool) -> None:
+    probe = directory.path / ".probe"
+    try:
+        write_bytes(probe, bytes(ROOM))
+        probe.unlink()
+    except OSError as error:
+        directory.unlock()
+        if is_new:
+            shutil.rmtree(directory.path, ignore_errors=True)
+        raise UserError(
+            f"{directory.path}: cannot be written ({error.strerror}); choose another place with hydra.run.dir=DIR"
+        ) from error
 
 
 def override(key: str, value: object) -> str:

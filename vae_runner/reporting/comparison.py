@@ -34,14 +34,16 @@ class Comparison:
 
     @property
     def columns(self) -> list[str]:
-        of_run = [*tables.differing(self.rows, ["parameters"]), "epochs", "seconds"]
-        return ["run", *self.settings, "state", *self.figures, *of_run]
+        known = [row for row in self.rows if row["parameters"] is not None]
+        size = tables.differing(known, ["parameters"])
+        return ["run", *self.settings, "state", *self.figures, *size, "epochs", "seconds"]
 
     @property
     def sortable(self) -> list[str]:
-        """What rows can be sorted by: figures by their own name, and every other column, shown or not."""
-        own = [column.removeprefix(f"{self.split} ") for column in tables.columns_of(self.rows)]
-        return [*dict.fromkeys([*runs.FIGURES, *own])]
+        """What rows can be sorted by: figures, with or without their split, and every other column, shown or not."""
+        columns = tables.columns_of(self.rows)
+        own = [column.removeprefix(f"{self.split} ") for column in columns]
+        return [*dict.fromkeys([*runs.FIGURES, *own, *columns])]
 
     @property
     def default_sort(self) -> str:
@@ -68,7 +70,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
         figures = summary.get(split) or {}
         rows.append(
             {
-                "run": name,
+                "run": int(name) if name.isdecimal() else name,
                 **given,
                 "state": runs.state_of(run),
                 **{f"{split} {figure}": value for figure, value in figures.items()},
@@ -131,13 +133,24 @@ def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     for row in comparison.rows:
         given = {key: row.get(key) for key in comparison.by_hand or comparison.settings}
         what = " ".join(f"{key}={cell(value)}" for key, value in given.items() if value is not None)
-        room = max(LONGEST_NAME - len(row["run"]), 0)
+        name = str(row["run"])
+        room = max(LONGEST_NAME - len(name), 0)
         if len(what) > room:
             what = what[:room] + "..."
         lines = RunDirectory(row["directory"]).read_metrics()
-        name = f"{row['run']}: {what}" if what else row["run"]
-        logged[name] = [{key: line.get(key) for key in keys} for line in lines]
+        logged[f"{name}: {what}" if what else name] = [{key: line.get(key) for key in keys} for line in lines]
     return logged
+
+
+def fitting(rows: Sequence[tables.Row], columns: Sequence[str], kept: Sequence[str], width: int) -> list[str]:
+    """The columns of a table that is no wider than `width` characters: the last ones go first, those `kept` never."""
+    fit = list(columns)
+    for column in reversed(columns):
+        if max(map(len, tables.as_text(rows, fit).splitlines())) <= width:
+            break
+        if column not in kept:
+            fit.remove(column)
+    return fit
 
 
 def short_names(directories: Sequence[Path]) -> list[str]:

@@ -1,0 +1,275 @@
+"""`vae-run compare`: which runs, which columns, in which order, and where it is written."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from vae_runner.cli import main
+from vae_runner.run_directory import RunDirectory
+
+BASE = {
+    "seed": 0,
+    "latent_dim": 2,
+    "kl": {"_target_": "vae_runner.kl.Constant", "weight": 1.0},
+    "architecture": {"_target_": "vae_runner.architectures.MLP", "width": 400},
+    "choices": {"variant": "vae", "architecture": "mlp", "kl": "constant"},
+}
+
+
+def make(
+    path: Path, *overrides: str, state: str = "completed", figures: dict | None = None, logged: bool = False, **config
+) -> Path:
+    """A run directory as training leaves one."""
+    (path / ".hydra").mkdir(parents=True)
+    (path / ".hydra" / "config.yaml").write_text("{}")
+    (path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
+    (path / "config.yaml").write_text(yaml.safe_dump({**BASE, **config}))
+    (path / "status.json").write_text(json.dumps({"state": state}))
+    if figures is not None:
+        summary = {"train": None, "validation": None, "test": figures, "seconds": 1.5, "epochs": 2.0, "parameters": 9}
+        (path / "summary.json").write_text(json.dumps(summary))
+    if logged:
+        lines = [{"step": step, "split": "train", "epoch": step / 10, **(figures or {})} for step in (1, 2)]
+        (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def nats(elbo: float, kl: float = 20.0) -> dict:
+    return {"loss": -elbo, "elbo": elbo, "log_px": elbo + kl, "kl": kl, "active_units": 2, "mutual_information": 1.0}
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = Path("outputs/sweeps/one")
+    for number, latent_dim, elbo in [(0, 2, -110.0), (1, 4, -100.0), (10, 8, -105.0), (2, 16, -120.0)]:
+        override = f"latent_dim={latent_dim}"
+        make(path / str(number), override, figures=nats(elbo, kl=latent_dim), latent_dim=latent_dim)
+    (path / "multirun.yaml").write_text("{}")
+    return path
+
+
+def compared(*args: object) -> list[dict[str, str]]:
+    """The rows of compare.csv."""
+    assert main(["compare", *map(str, args)]) == 0
+    (file,) = Path().rglob("compare.csv")
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    file.unlink()
+    return rows
+
+
+def column(rows: list[dict[str, str]], name: str) -> list[str]:
+    return [row[name] for row in rows]
+
+
+def test_a_sweep_gives_a_row_per_job_with_what_differs_and_what_was_reached(sweep):
+    rows = compared(sweep)
+    assert list(rows[0]) == [
+        *("run", "latent_dim", "state", "test loss", "test elbo", "test log_px", "test kl"),
+        *("test active_units", "test mutual_information", "epochs", "seconds", "directory"),
+    ]
+    assert column(rows, "run") == ["1", "10", "0", "2"]
+    assert column(rows, "latent_dim") == ["4", "8", "2", "16"]
+    assert column(rows, "test elbo") == ["-100.0", "-105.0", "-110.0", "-120.0"]
+
+
+def test_the_table_is_printed_and_written_into_the_sweep(sweep, capsys):
+    make(sweep / "3", "latent_dim=1", figures=nats(-130.0), logged=True, latent_dim=1)
+    assert main(["compare", str(sweep)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == f"in {sweep}: compare.csv, compare.md, compare.png"
+    assert [line.split()[0] for line in printed.splitlines()[2:7]] == ["1", "10", "0", "2", "3"]
+    assert (sweep / "compare.md").read_text().startswith("| run | latent_dim | state | test loss |")
+    with Image.open(sweep / "compare.png") as image:
+        assert image.width > 500
+    assert not Path("outputs/compare").exists()
+
+
+def test_once_more_takes_the_place_of_what_it_wrote_into_the_sweep(sweep):
+    compared(sweep)
+    make(sweep / "11", "latent_dim=32", figures=nats(-90.0), latent_dim=32)
+    assert column(compared(sweep), "run")[0] == "11"
+
+
+@pytest.mark.parametrize(
+    ("args", "order"),
+    [
+        ([], ["1", "10", "0", "2"]),
+        (["sort=elbo"], ["1", "10", "0", "2"]),
+        (["sort=log_px"], ["1", "10", "2", "0"]),
+        (["sort=loss"], ["1", "10", "0", "2"]),
+        (["sort=kl"], ["0", "1", "10", "2"]),
+        (["sort=kl", "descending=true"], ["2", "10", "1", "0"]),
+        (["sort=elbo", "descending=false"], ["2", "0", "10", "1"]),
+        (["sort=latent_dim"], ["0", "1", "10", "2"]),
+        (["sort=test elbo"], ["1", "10", "0", "2"]),
+        (["sort=seed"], ["0", "1", "2", "10"]),
+    ],
+)
+def test_rows_are_sorted_by_a_figure_or_a_setting(sweep, args, order):
+    assert column(compared(sweep, *args), "run") == order
+
+
+def test_a_run_without_figures_comes_last_with_its_state(sweep):
+    make(sweep / "3", "latent_dim=1", state="failed", latent_dim=1)
+    make(sweep / "4", "latent_dim=1", state="running", latent_dim=1)
+    make(sweep / "5", "latent_dim=1", state="running", latent_dim=1)
+    alive = RunDirectory(sweep / "5")
+    alive.lock()
+    try:
+        for args in (["sort=elbo"], ["sort=elbo", "descending=false"]):
+            rows = compared(sweep, *args)
+            assert column(rows, "run")[4:] == ["3", "4", "5"]
+            assert column(rows, "state") == ["completed"] * 4 + ["failed", "killed", "running"]
+            assert column(rows, "test elbo")[4:] == ["", "", ""]
+    finally:
+        alive.unlock()
+
+
+def test_a_narrow_terminal_gets_whole_columns_and_is_told_of_the_others(sweep, capsys, monkeypatch):
+    from vae_runner.reporting.console import _Output, console
+
+    monkeypatch.setattr(_Output, "width", 70)
+    assert console.width == 70
+    assert main(["compare", str(sweep), "sort=mutual_information"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.split(r"\s{3,}", lines[0]) == ["run", "latent_dim", "state", "test loss", "test mutual_information"]
+    assert lines[-2].startswith("too wide for test elbo, test log_px,")
+    assert "test elbo" in (sweep / "compare.csv").read_text()
+
+
+def test_runs_that_have_all_failed_are_still_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        make(Path(name), state="failed")
+    rows = compared("a", "b")
+    assert column(rows, "state") == ["failed", "failed"]
+    assert capsys.readouterr().out.splitlines()[-1].endswith(": compare.csv, compare.md")
+
+
+def test_autoencoders_are_sorted_by_their_loss(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, loss in (("a", 30.0), ("b", 20.0)):
+        make(Path(name), figures={"loss": loss, "elbo": None, "log_px": -loss, "kl": None})
+    rows = compared("a", "b")
+    assert column(rows, "run") == ["b", "a"]
+    assert "test elbo" not in rows[0]
+
+
+def test_any_directory_stands_for_the_runs_below_it_each_of_them_once(sweep):
+    lonely = make(Path("outputs/digits/vae/now"), figures=nats(-1.0), latent_dim=3)
+    rows = compared("outputs", sweep, lonely, sweep / "2")
+    assert sorted(column(rows, "run")) == [
+        "digits/vae/now",
+        *(f"sweeps/one/{n}" for n in (0, 1, 10, 2)),
+    ]
+    assert sorted(column(rows, "directory"))[0] == str(lonely)
+
+
+def test_several_directories_are_written_into_a_place_of_their_own(sweep):
+    for _ in range(2):
+        assert main(["compare", str(sweep / "0"), str(sweep / "1")]) == 0
+    places = list(Path("outputs/compare").iterdir())
+    assert len(places) == 2
+    assert all((place / "compare.csv").is_file() for place in places)
+
+
+def test_what_only_follows_from_another_option_is_no_column_unless_set_by_hand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    conv = {
+        "architecture": {"_target_": "vae_runner.architectures.Conv", "width": 32, "spatial": False},
+        "choices": {"variant": "vae", "architecture": "conv", "kl": "constant"},
+    }
+    make(Path("mlp"), figures=nats(-1.0))
+    make(Path("conv"), "architecture=conv", figures=nats(-2.0), **conv)
+    rows = compared("mlp", "conv")
+    assert list(rows[0])[:3] == ["run", "architecture", "state"]
+    make(Path("by_hand"), "architecture=conv", "architecture.width=32", figures=nats(-2.0), **conv)
+    assert column(compared("mlp", "by_hand"), "architecture.width") == ["400", "32"]
+    wide = {**conv, "architecture": {**conv["architecture"], "width": 64}}
+    make(Path("wide"), "architecture=conv", figures=nats(-3.0), **wide)
+    assert column(compared("mlp", "conv", "wide"), "architecture.width") == ["400", "32", "64"]
+
+
+def test_a_list_of_recipes_is_one_value(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(Path("a"), figures=nats(-1.0))
+    make(Path("b"), figures=nats(-2.0), choices={**BASE["choices"], "variant": ["cvae", "iwae"]})
+    assert column(compared("a", "b"), "variant") == ["vae", "cvae+iwae"]
+
+
+def test_runs_that_agree_are_averaged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for latent_dim, seed, elbo in [(2, 0, -10.0), (2, 1, -14.0), (4, 0, -20.0), (4, 1, None)]:
+        figures = None if elbo is None else nats(elbo)
+        state = "completed" if figures else "failed"
+        make(Path(f"runs/{latent_dim}_{seed}"), figures=figures, state=state, latent_dim=latent_dim, seed=seed)
+    rows = compared("runs", "by=latent_dim")
+    assert column(rows, "latent_dim") == ["2", "4"]
+    assert column(rows, "runs") == ["2", "2"]
+    assert column(rows, "completed") == ["2", "1"]
+    assert column(rows, "test elbo") == ["-12.0", "-20.0"]
+    assert [row["test elbo ±"][:6] for row in rows] == ["2.8284", ""]
+    assert len(compared("runs", "by=latent_dim,seed")) == 4
+
+
+def test_another_split_is_compared_by_its_own_figures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = make(Path("a"), figures=nats(-1.0))
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "validation": nats(-7.0)}))
+    rows = compared("a", "split=validation")
+    assert rows[0]["validation elbo"] == "-7.0"
+    assert "test elbo" not in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "vae-run compare needs directories of runs or sweeps"),
+        (["outputs", "sort=elb"], "sort=elb: no run has it; did you mean sort=elbo?"),
+        (["outputs", "sort=latent"], "did you mean sort=latent_dim?"),
+        (["outputs", "by=sead"], "by=sead: no run has it; did you mean by=seed?"),
+        (["outputs", "by=latent_dim", "sort=seed"], "sort=seed: averages by latent_dim have no seed"),
+        (["outputs", "split=tst"], "did you mean test?"),
+        (["outputs", "descending=2"], "descending=2: must be true or false"),
+        (["outputs", "srt=elbo"], "srt=elbo: compare has no srt; did you mean sort=elbo?"),
+        (["outputs", "--sort=elbo"], "did you mean sort=elbo?"),
+        (["nowhere"], "nowhere: no such directory"),
+        (["empty"], "empty: there is no run in it"),
+        (["file"], "file: not a directory"),
+        (["outputs", "out=no/where"], "out=no/where: no does not exist"),
+        (["outputs", "out=file"], "out=file: file is no directory"),
+    ],
+)
+def test_a_mistake_is_refused_in_one_line(sweep, refused, args, said):
+    Path("empty").mkdir()
+    Path("file").touch()
+    assert said in refused("compare", *args, unchanged=Path())
+
+
+def test_a_table_is_never_overwritten_unasked(sweep, refused):
+    assert main(["compare", str(sweep), "out=table"]) == 0
+    assert "out=table: holds compare.csv already" in refused("compare", sweep, "out=table", unchanged=Path())
+    assert main(["compare", str(sweep), "out=table", "overwrite=true"]) == 0
+
+
+def test_a_config_that_cannot_be_read_is_named(sweep, refused):
+    (sweep / "1" / "config.yaml").write_text("a: [")
+    assert "1/config.yaml: not readable as YAML" in refused("compare", sweep)
+    (sweep / "1" / "config.yaml").write_text("- a")
+    assert "1/config.yaml: not the config of a run" in refused("compare", sweep)
+
+
+def test_real_runs_compare(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = compared(trained("vae"), trained("ae"))
+    assert column(rows, "run") == ["vae", "ae"]
+    assert column(rows, "variant") == ["vae", "ae"]
+    assert column(rows, "state") == ["completed", "completed"]

@@ -1,0 +1,46 @@
+"""`vae-run reconstruct`: which examples, and the figures about them."""
+
+import re
+
+import pytest
+import torch
+
+from vae_runner import Run
+from vae_runner.cli import main
+
+
+def shown(capsys, *args: str) -> str:
+    capsys.readouterr()
+    assert main(["reconstruct", *args]) == 0
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["vae", "ae", "spatial", "vectors"])
+def test_the_printed_figures_are_those_of_the_split(name, trained, capsys):
+    run = Run.load(trained(name), device="cpu")
+    size = len(run.data.validation)
+    assert size <= 200
+    line = shown(capsys, f"run={run.directory}", "split=validation", "n=200")
+    count, error, log_px = re.fullmatch(
+        r"(\d+) validation examples: mean squared error (\S+), log_px (\S+) nats", line
+    ).groups()
+    batch = run.data.batch(run.data.validation, torch.arange(size))
+    with torch.no_grad():
+        px = run.model.decode(run.model.encode(batch))
+    assert int(count) == size
+    assert float(error) == pytest.approx(float(((px.mean - batch.x) ** 2).mean()), rel=1e-3)
+    assert float(log_px) == pytest.approx(float(px.log_prob(batch.x).mean()), rel=1e-3)
+
+
+def test_the_seed_chooses_the_examples(trained, capsys):
+    run = f"run={trained('vae')}"
+    first, again, other = (shown(capsys, run, f"seed={seed}", "n=5") for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_each_choice_has_a_picture_of_its_own(trained):
+    run = trained("vae")
+    for args in (["n=3"], ["n=3", "seed=7"], ["n=3", "split=train"]):
+        assert main(["reconstruct", f"run={run}", *args]) == 0
+    names = {path.name for path in (run / "images" / "reconstructions").glob("reconstruct_*n_3*")}
+    assert names >= {"reconstruct_n_3.png", "reconstruct_n_3_seed_7.png", "reconstruct_split_train_n_3.png"}
