@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 TABLE = re.compile(r"<!-- (?P<kind>options|settings) (?P<name>[\w/]+) -->\n.*?<!-- end -->", re.DOTALL)
-SETTING = re.compile(r"(?P<key>\w+): (?P<value>\S.*?)\s+# (?P<meaning>.+)")
+SETTING = re.compile(r"(?P<key>[a-z]\w*): (?P<value>\S.*?)(?:\s+# (?P<meaning>.+))?")
 OWN = Tree([configs_directory()])
 
 
@@ -28,13 +28,12 @@ def options(group: str) -> list[str]:
 
 
 def settings(path: str) -> list[str]:
-    """A row for each setting in a config file that has its comment behind it."""
+    """A row for each setting of a config file, with the comment behind it."""
     rows = ["| setting | default | what it is |", "| --- | --- | --- |"]
     prefix = f"{path.partition('/')[0]}." if "/" in path else ""
     for line in OWN.file(path).read_text(encoding="utf-8").splitlines():
         if match := SETTING.fullmatch(line):
-            key, value, meaning = match["key"], match["value"], match["meaning"]
-            rows.append(f"| `{prefix}{key}` | `{value}` | {_escaped(meaning)} |")
+            rows.append(f"| `{prefix}{match['key']}` | `{match['value']}` | {_escaped(match['meaning'] or '')} |")
     return rows
 
 
