@@ -273,10 +273,11 @@ MISTAKES = {
     "data.limit=many": "data.limit=many: must be a whole number 1 or more, and 'many' is text",
     "data.binarize=stochstic": "data.binarize=stochstic: must be one of none, stochastic; did you mean stochastic?",
     "data.binarize=null": "data.binarize=null: must be one of none, stochastic",
-    "optimizer.lr=0.00025d": "optimizer.lr=0.00025d: must be a number above 0 to 1000, and '0.00025d' is text; "
+    "optimizer.lr=0.00025d": "optimizer.lr=0.00025d: must be a number above 0 and at most 1000, "
+    "and '0.00025d' is text; "
     "did you mean 0.00025?",
-    "optimizer.lr=nan": "optimizer.lr=nan: must be a number above 0 to 1000, and finite",
-    "optimizer.lr=0": "optimizer.lr=0: must be above 0 to 1000",
+    "optimizer.lr=nan": "optimizer.lr=nan: must be a number above 0 and at most 1000, and finite",
+    "optimizer.lr=0": "optimizer.lr=0: must be above 0 and at most 1000",
     "optimizer.fused=1": "optimizer.fused=1: must be true or false",
     "optimizer.betas=[0.9]": "optimizer.betas=[0.9]: must be a list of 2: a number, a number, and 1 were given",
     "optimizer.betas=[0.9,x]": "optimizer.betas=[0.9,x]: its item x must be a number, and 'x' is text",
@@ -413,7 +414,7 @@ OWN_FILES = {
         "# @package _global_\nkl:\n\tweight: 1\n",
     ),
     "optimizer: has no _target_ (optimizer/own.yaml)": ("optimizer/own", ""),
-    "optimizer.lr=-3: must be above 0 to 1000 (optimizer/own.yaml, line 4)": (
+    "optimizer.lr=-3: must be above 0 and at most 1000 (optimizer/own.yaml, line 4)": (
         "optimizer/own",
         "defaults:\n  - adam\n\nlr: -3\n",
     ),

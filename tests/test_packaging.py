@@ -39,7 +39,10 @@ def test_the_wheel_holds_every_config(installed):
 def test_the_installed_command_trains_from_an_empty_directory(installed, tmp_path):
     where = "import vae_runner; print(vae_runner.__file__)"
     printed = subprocess.run(
-        [sys.executable, "-c", where], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True
+        [sys.executable, "-c", where],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
     )
     assert str(installed) in printed.stdout.decode()
     result = run(installed, tmp_path, "train", "trainer=debug", "variant=beta_vae")

@@ -25,4 +25,7 @@ class Range:
             return f"above {low}" if self.open_low else f"{low} or more"
         if low is None:
             return f"below {high}" if self.open_high else f"{high} or less"
-        return f"{'above' if self.open_low else 'from'} {low} to {'below ' if self.open_high else ''}{high}"
+        if self.open_low or self.open_high:
+            lower, upper = "above" if self.open_low else "at least", "below" if self.open_high else "at most"
+            return f"{lower} {low} and {upper} {high}"
+        return f"from {low} to {high}"

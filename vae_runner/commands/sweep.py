@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.places import override, place
 from vae_runner.config import check, choices_of, compose, resolved, sweep_jobs
+from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting import runs, tables
 from vae_runner.run_directory import RunDirectory, write_bytes
@@ -25,7 +26,7 @@ INTERRUPTED, FAILED = 130, 1
 
 
 def sweep(line: CommandLine, args: Sequence[str]) -> int:
-    from vae_runner.reporting.console import console_logging, show
+    from vae_runner.reporting.console import console_logging
 
     jobs = sweep_jobs(line.overrides, line.config_dir)
     first = _refuse_if_nothing_can_run(line, jobs)
@@ -51,7 +52,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
             finally:
                 rows = _rows(path, jobs if listed else None)
                 write_bytes(path / "sweep.csv", tables.as_csv(rows).encode())
-                show(tables.as_rich(rows))
+                _show(rows)
                 print(f"in {path}")
     finally:
         whole.unlock()
@@ -63,7 +64,7 @@ def _job(config: DictConfig) -> float | None:
     from vae_runner import execute
 
     directory = RunDirectory(HydraConfig.get().runtime.output_dir)
-    number, what = HydraConfig.get().job.num, " ".join(HydraConfig.get().overrides.task)
+    number, what = HydraConfig.get().job.num, " ".join(plain(HydraConfig.get().overrides.task))
     state = directory.state()
     try:
         if state == "completed":
@@ -116,6 +117,14 @@ def _refuse_another_sweep(path: Path, jobs: list[list[str]]) -> None:
                 f"hydra.sweep.dir={path}: holds another sweep: its job {number} is {' '.join(before)}, "
                 f"here it is {' '.join(job)}; choose another directory"
             )
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from vae_runner.reporting.comparison import fitting
+    from vae_runner.reporting.console import console, show
+
+    shown = fitting(rows, tables.columns_of(rows), ["job", "state"], console.width) if console.is_terminal else None
+    show(tables.as_rich(rows, shown))
 
 
 def _rows(path: Path, jobs: list[list[str]] | None) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ def resolve_target(path: str, trusted: bool = True) -> type:
         raise UserError(f"_target_={path}: must name a class, as in {LIBRARY}.models.VAE")
     module_path, _, name = path.rpartition(".")
     if not trusted and not path.startswith(f"{LIBRARY}."):
-        raise UserError(f"_target_={path}: lies outside {LIBRARY}, and code from elsewhere is run only if you trust it")
+        raise UserError(f"_target_={path}: lies outside {LIBRARY}, and code from elsewhere is run only with trust=true")
     if not module_path:
         raise UserError(f"_target_={path}: must name a module and a class, as in {LIBRARY}.models.VAE")
     _refuse_missing_module(path, module_path)

@@ -18,6 +18,7 @@ from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
 
 BLOCK = 1000  # examples at a time
+STREAM = 0x5EED5EED  # evaluation draws other numbers than the initial weights, whatever the seeds are
 MUTUAL_INFORMATION_EXAMPLES = 512
 CODES = 10_000  # codes kept for maps, at most
 
@@ -56,7 +57,7 @@ class Preserved:
         devices = [self.device] if self.device.type == "cuda" else []
         self._fork = torch.random.fork_rng(devices)
         self._fork.__enter__()
-        torch.manual_seed(self.seed)
+        torch.manual_seed(STREAM ^ self.seed)
         self._training = self.model.training
         self.model.eval()
         self._no_grad = torch.no_grad()

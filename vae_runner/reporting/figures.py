@@ -274,7 +274,8 @@ def _figure(
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout=layout)
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, fontsize=11)
+        # in inches from the top: as a share of a tall figure it would lie on the panels
+        figure.suptitle(title, fontsize=11, y=1 - 0.1 / size[1], va="top")
     return figure
 
 

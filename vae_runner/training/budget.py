@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_runner.training.seeds import derived
+
 VALIDATIONS = 20  # a run without an interval of its own is validated about this often
 
 
@@ -44,7 +46,7 @@ class Budget:
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The order of the examples in an epoch: given by seed and epoch, so that position is arithmetic."""
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        generator = torch.Generator().manual_seed(derived(seed, "order", epoch))
         return torch.randperm(self.examples, generator=generator)
 
 

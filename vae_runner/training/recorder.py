@@ -24,6 +24,7 @@ from vae_runner.training.experiment import Experiment
 
 SHOWN = 20  # examples in a picture of reconstructions
 SAMPLES = 60  # in a picture of samples
+LINES = 12  # in a picture of line plots, which take a hundred times as long to draw as an image
 TRAVERSED = 256  # examples whose codes say how far a unit is moved
 DIVERSITY = 500  # samples, and examples, whose variances are compared
 PROJECTED = 1000  # points in the PROJECTOR
@@ -40,7 +41,8 @@ class Recorder:
         self.split = next(split for split in (data.validation, data.test, data.train) if len(split))
         fixed = self._fixed_batch(TRAVERSED)
         self.fixed = fixed
-        self.shown = _first(fixed, SHOWN)
+        self.is_image = self.space.image
+        self.shown = _first(fixed, SHOWN if self.is_image else LINES)
         self.limits = pictures.limits_of(self.space, fixed.x)
         self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0).sum())
         self.step = 0
@@ -121,7 +123,7 @@ class Recorder:
         title = self._when(done)
         with Preserved(self.model, self.device, seed=0):
             reconstruction = self.model.reconstruct(self.shown)
-            samples = self._samples(SAMPLES)
+            samples = self._samples(SAMPLES if self.is_image else LINES)
             traversal = traverse(self.model, self.fixed)
         corrupted = None if self.shown.input is self.shown.x else self.shown.input
         drawn = {
@@ -149,7 +151,7 @@ class Recorder:
         with Preserved(self.model, self.device, seed=0):
             x = data.batch(split, torch.arange(n, device=self.device)).x
         y = None if labels is None else labels[:n].reshape(n, -1)[:, 0]
-        images = x if self.space.image else None
+        images = x if self.is_image else None
         self.tensorboard.embedding(evaluation.codes[:n], y, images, done, class_names=names, limits=self.limits)
 
     def _picture(self, path: Path, tag: str, image: Image.Image, done: int) -> None:

@@ -10,6 +10,7 @@ from vae_runner.settings import Range
 from vae_runner.training.budget import Budget
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
+from vae_runner.training.seeds import derived
 from vae_runner.training.signals import GracefulStop
 
 Count = Annotated[int, Range(1, 2**40)]
@@ -73,7 +74,7 @@ class Trainer:
         torch.use_deterministic_algorithms(self.deterministic)
         fitting = Fitting(self, experiment, directory)
         budget, data, kl = fitting.budget, experiment.data, experiment.kl
-        torch.manual_seed(experiment.seed + 2**32)  # of the noise; the weights were drawn from the seed itself
+        torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
         start = fitting.restore(extended) if resume else 0
         logs, size = self.log_steps, self.batch_size
         validations = budget.interval(self.validation_epochs, self.validation_steps)
