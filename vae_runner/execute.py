@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 import vae_runner
 from vae_runner.build import Config, build_experiment, build_trainer
 from vae_runner.config import check
-from vae_runner.config.saved import continued, dump, load_saved
+from vae_runner.config.saved import continued, dump, load_saved, require_same
 from vae_runner.errors import UserError
 from vae_runner.reporting.console import file_logging
 from vae_runner.reporting.formats import duration
@@ -41,12 +41,20 @@ def train(config: Config, directory: RunDirectory, experiment: Experiment | None
     return _run(config, directory, experiment, resume=False)
 
 
-def resume(directory: RunDirectory, overrides: list[str], trusted: bool = False) -> dict[str, Any]:
+def resume(
+    directory: RunDirectory, overrides: Sequence[str] = (), trusted: bool = False, config: Config | None = None
+) -> dict[str, Any]:
     """Goes on with a run from its last checkpoint, in its own directory. Returns its summary.
+
+    overrides: what changes, where a run may change. trusted: whether its config may name classes outside the library.
+    config: the run's, where the caller composed it again; it is held against the saved one.
 
     Raises UserError where there is no run, nothing left to do, or a change that makes it another run; else as `train`.
     """
-    config = continued(load_saved(directory.require().config, trusted=trusted), overrides)
+    if config is None:
+        config = continued(load_saved(directory.require().config, trusted=trusted), overrides)
+    else:
+        require_same(load_saved(directory.require().config, check_it=False), config)
     directory.lock()
     try:
         state = directory.status().get("state")
@@ -60,7 +68,7 @@ def resume(directory: RunDirectory, overrides: list[str], trusted: bool = False)
 
 
 def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
-    before = load_saved(directory.config, trusted=True)["trainer"]
+    before = load_saved(directory.config, check_it=False)["trainer"]
     budget = ("epochs", "steps", "default_steps", "early_stopping")
     if all(before[key] == config["trainer"][key] for key in budget):
         unit = "epochs" if before["steps"] is None else "steps"
@@ -112,20 +120,28 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
         ended("interrupted", str(error) or None)
-        log.warning("interrupted; to go on: vae-run train resume=%s", shlex.quote(str(directory.path)))
+        log.warning("interrupted; to go on: %s", _how_to_go_on(directory, config))
         raise Interrupted(str(error)) from error
     except OSError as error:
         with contextlib.suppress(OSError):  # where nothing can be written, the status can't either
             ended("failed", traceback.format_exc())
         raise UserError(
             f"{error.filename or directory.path}: {error.strerror or error}; once that is mended: "
-            f"vae-run train resume={shlex.quote(str(directory.path))}"
+            f"{_how_to_go_on(directory, config)}"
         ) from error
     except BaseException as error:
         ended("failed", traceback.format_exc())
         log.error("%s", error if isinstance(error, NonFinite | UserError) else repr(error), exc_info=True)
         raise
     ended("completed")
+
+
+def _how_to_go_on(directory: RunDirectory, config: Config) -> str:
+    outside = any(
+        isinstance(node, dict) and not str(node.get("_target_") or "vae_runner.").startswith("vae_runner.")
+        for node in config.values()
+    )
+    return f"vae-run train resume={shlex.quote(str(directory.path))}" + (" trust=true" if outside else "")
 
 
 def _device_name(device: torch.device) -> str:

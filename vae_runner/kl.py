@@ -61,7 +61,7 @@ class KL(nn.Module):
         if not changed and not cls.varies:
             return {}
         what = " and ".join(f"kl.{key}={settings[key]}" for key in changed) or f"kl={cls.__name__.lower()}"
-        why = f"{what} acts on the KL term, and a deterministic code has none: type posterior=gaussian"
+        why = f"{what} acts on the KL term, and a deterministic code has none: leave it out, or type posterior=gaussian"
         return {"posterior.density": why}
 
     def schedule(self, step: int) -> float:

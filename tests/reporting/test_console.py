@@ -127,7 +127,7 @@ def test_a_terminal_has_a_live_line_below_the_messages(clock, terminal, tmp_path
     shown = terminal.getvalue()
     assert shown.count("epoch 2/10  step 14/100") == 1
     assert "━" in shown
-    assert "loss 14  4 steps/s  0:22 left" in shown
+    assert "4 steps/s  0:22 left  loss 14" in shown
     assert "step 13/100" not in shown
     assert shown.index("done") < shown.rindex("step 100/100")
     # the file keeps the same plain lines as a piped run shows

@@ -89,6 +89,15 @@ def test_overfitting_is_said_once(caplog):
     assert "overfitting: the validation loss has risen from 8 to" in said
 
 
+def test_the_noise_of_a_run_that_has_settled_is_not_overfitting(caplog):
+    watch = Watch(400)
+    watch.at_log(50, 38.0)
+    validations = [24.6, 24.2, 24.06, 24.08, 24.07, 24.1, 24.08, 23.92]
+    for i, validation in enumerate(validations):
+        watch.at_validation(200 + i, evaluation(loss=validation), {"loss": 24.5 - 0.1 * i}, True)
+    assert warnings(caplog) == []
+
+
 def test_a_validation_loss_that_follows_training_is_not_overfitting(caplog):
     watch = Watch(400)
     for i in range(10):

@@ -45,7 +45,7 @@ def call(command: Callable[..., int], args: Sequence[str]) -> int:
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and not given.get(name):
             what = f"{name}=DIR, {_meaning(parameter)}"
-            raise UserError(f"vae-run {command.__name__} needs {what}{_latest_run()}")
+            raise UserError(f"{command.__name__} needs {what}{_latest_run()}")
     return command(*([paths] if takes_paths else []), **given)
 
 

@@ -16,37 +16,39 @@ TIME = "<time>"
 ROOM = 2**20  # bytes that even the smallest run needs
 
 
-def place(config: DictConfig, kind: Literal["run", "sweep"]) -> tuple[Path, bool]:
-    """What `hydra.run.dir` or `hydra.sweep.dir` says, its `<data>`, `<variant>` and `<time>` filled in.
-
-    The second value tells whether it has a time in it: then another one will do as well.
-    """
+def place(config: DictConfig, kind: Literal["run", "sweep"]) -> str:
+    """What `hydra.run.dir` or `hydra.sweep.dir` says, its `<data>` and `<variant>` filled in; `<time>` waits."""
     with hydra_config_set(config):
         template = str(config.hydra[kind].dir)
     for group in ("data", "variant"):
         option = choices_of(config).get(group)
         template = template.replace(f"<{group}>", "+".join(option) if isinstance(option, list) else str(option))
-    return Path(template.replace(TIME, _now())), TIME in template
+    return template
 
 
-def claim(path: Path, is_free: bool) -> RunDirectory:
+def at_this_time(template: str) -> Path:
+    return Path(template.replace(TIME, datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")))
+
+
+def claim(template: str) -> RunDirectory:
     """The directory, created and locked for this process. One with a time in its name is not there before.
 
     Raises UserError where it holds a run already, is being written by another process, or cannot be written.
     """
-    while is_free:
+    path, is_new = at_this_time(template), TIME in template
+    while is_new:
         try:
             path.mkdir(parents=True)
             break
         except FileExistsError:  # two runs in one microsecond
-            path = path.with_name(_now())
+            path = at_this_time(template)
         except OSError as error:
             raise UserError(
                 f"{path}: cannot be written ({error.strerror}); choose another place with hydra.run.dir=DIR"
             ) from error
     directory = RunDirectory(path)
     directory.lock()
-    _refuse_full_disk(directory, is_free)
+    _refuse_full_disk(directory, is_new)
     if directory.holds_a_run():
         state = directory.status().get("state")
         directory.unlock()
@@ -75,7 +77,3 @@ def override(key: str, value: object) -> str:
     """An override whose value is taken as it is, whatever characters it holds."""
     text = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{text}'"
-
-
-def _now() -> str:
-    return datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
-from vae_runner.commands.places import override, place
+from vae_runner.commands.places import TIME, claim, override, place
 from vae_runner.config import check, choices_of, compose, resolved, sweep_jobs
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
@@ -30,12 +30,12 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
 
     jobs = sweep_jobs(line.overrides, line.config_dir)
     first = _refuse_if_nothing_can_run(line, jobs)
-    path, is_new = place(first, "sweep")
     listed = not any(text.startswith("hydra/sweeper=") for text in line.overrides)
-    if not is_new and listed:
-        _refuse_another_sweep(path, jobs)
-    whole = RunDirectory(path)
-    whole.lock()
+    template = place(first, "sweep")
+    if TIME not in template and listed:
+        _refuse_another_sweep(Path(template), jobs)
+    whole = claim(template)
+    path = whole.path
     code = 0
     try:
         with console_logging():
@@ -44,6 +44,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
                 run_hydra(_job, [*args, override("hydra.sweep.dir", path.absolute())])
             except KeyboardInterrupt:
                 code = INTERRUPTED
+                log.warning("interrupted; to go on: the same command with %s", override("hydra.sweep.dir", path))
             except Exception as error:
                 # a job's own failure is in its directory; anything else is ours to tell
                 if not any(row["state"] == "failed" for row in _rows(path, jobs if listed else None)):
@@ -71,10 +72,10 @@ def _job(config: DictConfig) -> float | None:
             log.info("job %s: %s: completed before, skipped", number, what)
             return execute.monitored(directory.summary())
         log.info("job %s: %s", number, what)
-        if state in ("interrupted", "killed", "failed") and directory.last.is_file():
-            return execute.monitored(execute.resume(directory, []))
-        directory.lock()
         values = {**resolved(config), "choices": choices_of(config)}
+        if state in ("interrupted", "killed", "failed") and directory.last.is_file():
+            return execute.monitored(execute.resume(directory, config=values))
+        directory.lock()
         return execute.monitored(execute.train(values, directory))
     except execute.Interrupted as error:
         raise KeyboardInterrupt from error

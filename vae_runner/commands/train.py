@@ -1,11 +1,14 @@
 """`vae-run train`: composes a config, checks all of it, and trains; `-m` for a sweep, `resume=DIR` to go on."""
 
+import logging
 from collections.abc import Sequence
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.places import claim, override, place
 from vae_runner.config import check, choices_of, resolved
 from vae_runner.errors import UserError
+
+log = logging.getLogger("vae_runner")
 
 INTERRUPTED, FAILED = 130, 1
 
@@ -37,8 +40,8 @@ def _train(line: CommandLine, args: Sequence[str]) -> int:
     with console_logging():
         # before there is any directory: what is wrong with the data, its shapes or the device shows here
         experiment = build_experiment(values)
-        path, is_free = place(config, "run")
-        directory = claim(path, is_free)
+        directory = claim(place(config, "run"))
+        log.info("run in %s", directory.path)
         arguments = [*args, override("hydra.run.dir", directory.path)]
         try:
             summary = run_hydra(lambda config: execute.train(values, directory, experiment), arguments)

@@ -11,7 +11,8 @@ from vae_runner.errors import UserError
 def main(args: Sequence[str]) -> int:
     line = CommandLine.parse(args)
     if line.arguments.help:
-        print("vae-run validate [-m] [--config-dir DIR] [group=option ...] [key=value ...]\n\n" + str(__doc__))
+        print("vae-run validate [-m] [--config-dir DIR] [group=option ...] [key=value ...]\n")
+        print("Makes every check that vae-run train would make of the config before it runs, and runs nothing.")
         return 0
     if line.shows:
         raise UserError("vae-run validate shows no config; type vae-run train with the same arguments")

@@ -26,8 +26,8 @@ def dump(config: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
 
 
-def load_saved(path: Path, trusted: bool = False) -> dict[str, Any]:
-    """The config in that file, checked; with the options it was composed from under `choices`.
+def load_saved(path: Path, trusted: bool = False, check_it: bool = True) -> dict[str, Any]:
+    """The config in that file, checked unless told not to; with the options it was composed from under `choices`.
 
     Raises UserError where it is not one, or names classes outside the library and is not `trusted`.
     """
@@ -37,6 +37,8 @@ def load_saved(path: Path, trusted: bool = False) -> dict[str, Any]:
         raise UserError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(config, dict) or not isinstance(config.get(CHOICES, {}), dict):
         raise UserError(f"{path}: not the config of a run")
+    if not check_it:
+        return config
     values = {key: value for key, value in config.items() if key != CHOICES}
     try:
         check(OmegaConf.create(values), config.get(CHOICES, {}), trusted=trusted)
@@ -51,15 +53,20 @@ def continued(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
     Raises UserError for a change that would make it another run.
     """
     values = {key: value for key, value in config.items() if key != CHOICES}
-    changed: dict[str, Any] = OmegaConf.to_container(apply_overrides(OmegaConf.create(values), overrides))  # type: ignore[assignment]
-    for key, before, after in _differences(values, changed):
-        if key not in CONTINUABLE:
-            raise UserError(
-                f"{key}={after}: the run to resume was started with {key}={before}, which stays; "
-                "start a new run for another value"
-            )
+    changed: Any = OmegaConf.to_container(apply_overrides(OmegaConf.create(values), overrides))
+    require_same(values, changed)
     check(OmegaConf.create(changed), config.get(CHOICES, {}))
     return {**changed, CHOICES: config.get(CHOICES, {})}
+
+
+def require_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raises UserError where two configs are not of one run: they may differ in how long and where, and no more."""
+    for key, old, new in _differences(dict(before), dict(after)):
+        if key not in CONTINUABLE and not key.startswith(f"{CHOICES}."):
+            raise UserError(
+                f"{key}={new}: the run to resume was started with {key}={old}, which stays; "
+                "start a new run for another value"
+            )
 
 
 def _differences(before: Any, after: Any, key: str = "") -> list[tuple[str, Any, Any]]:

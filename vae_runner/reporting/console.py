@@ -163,12 +163,13 @@ class Progress:
         self._marks.append((now, step))
         if self._live:
             self._live.update(self._bar(), refresh=True)
-        if show or now >= self._line_due or step >= self.total_steps:
+        if show or now >= self._line_due:
             self._line_due = now + self._interval
             logger.info(self.line(), extra={"live": not show})
 
     def close(self) -> None:
-        """Leaves the last state on the screen and gives the terminal back."""
+        """Says where it ended, leaves that on the screen, and gives the terminal back."""
+        logger.info(self.line(), extra={"live": True})
         if self._live:
             self._live.update(self._bar(), refresh=True)
             self._live.stop()
@@ -176,7 +177,7 @@ class Progress:
 
     def line(self) -> str:
         """The state in one line of text."""
-        return "  ".join([*self._position(), *self._news()])
+        return "  ".join([*self._position(), *self._reached(), *self._pace()])
 
     @property
     def rate(self) -> float | None:
@@ -199,25 +200,28 @@ class Progress:
             parts.insert(0, f"epoch {epoch}/{epochs}")
         return parts
 
-    def _news(self) -> list[str]:
-        parts = [f"{name} {number(value)}" for name, value in self._figures.items()]
+    def _reached(self) -> list[str]:
+        return [f"{name} {number(value)}" for name, value in self._figures.items()]
+
+    def _pace(self) -> list[str]:
         rate = self.rate
-        if rate:
-            parts.append(f"{number(rate, 3)} steps/s")
-            if self.step < self.total_steps:
-                parts.append(f"{duration((self.total_steps - self.step) / rate)} left")
-        return parts
+        if not rate:
+            return []
+        left = [f"{duration((self.total_steps - self.step) / rate)} left"] if self.step < self.total_steps else []
+        return [f"{number(rate, 3)} steps/s", *left]
 
     def _bar(self) -> "Table":
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
+        # on a narrow terminal the figures are cut, never the place and the time left
         bar = Table.grid(padding=(0, 2, 0, 0))
-        bar.add_column(no_wrap=True)
-        bar.add_column(width=20)
+        bar.add_column(no_wrap=True, min_width=len("  ".join(self._position())))
+        bar.add_column(width=12)
+        bar.add_column(no_wrap=True, min_width=len("  ".join(self._pace())))
         bar.add_column(no_wrap=True, overflow="ellipsis")
-        progress = ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=20)
-        bar.add_row("  ".join(self._position()), progress, "  ".join(self._news()))
+        progress = ProgressBar(total=max(self.total_steps, 1), completed=self.step, width=12)
+        bar.add_row("  ".join(self._position()), progress, "  ".join(self._pace()), "  ".join(self._reached()))
         return bar
 
 

@@ -147,7 +147,9 @@ def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title:
     axes.set(xlabel="latent unit", ylabel="KL (nats)", xlim=(-0.7, len(together) - 0.3))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     count = int((together > active).sum())
-    axes.set_title(f"{together.sum():.2f} nats, {count} of {len(together)} units above {active:g}", fontsize=10)
+    axes.set_title(
+        f"{together.sum():.2f} nats, {count} of {len(together)} units with more than {active:g} nats", fontsize=10
+    )
     return _image(figure)
 
 

@@ -95,8 +95,7 @@ class Recorder:
 
     def _progress(self, done: int, split: str, figures: Mapping[str, float | None]) -> None:
         self.step = done
-        shown = {f"{split} {name}": figures.get(name) for name in ("loss", "elbo") if figures.get(name) is not None}
-        self.progress.update(done, shown)
+        self.progress.update(done, {f"{split} loss": figures["loss"]})
 
     def _line(self, done: int, split: str, figures: Mapping[str, Any], kl_units: Tensor | None = None) -> None:
         line = {"step": done, "epoch": done / self.budget.steps_per_epoch, "split": split, **figures}

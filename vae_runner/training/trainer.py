@@ -1,5 +1,6 @@
 """The loop: one for every objective, and all of it on one screen."""
 
+import os
 import time
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,8 @@ class Trainer:
 
         Raises Interrupted after a signal, and NonFinite where the training broke down; both leave a run that resumes.
         """
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is refused
         torch.use_deterministic_algorithms(self.deterministic)
         fitting = Fitting(self, experiment, directory)
         budget, data, kl = fitting.budget, experiment.data, experiment.kl

@@ -13,7 +13,7 @@ SETTLED_SHARE = 0.25
 COLLAPSED = 0.1  # share of active units at or below which the posterior has collapsed
 UNINFORMATIVE = 0.5  # nats of mutual information below which z says next to nothing of x
 UNVARIED = 0.2  # diversity of samples, as a share of the data's, below which they cover few modes
-OVERFIT = 0.02  # rise of the validation loss over its best, as a share of what was gained, that is worth a word
+OVERFIT = 0.02  # rise of the validation loss over its best, as a share of all that was learnt, that is worth a word
 PATIENCE = 3  # validations in a row before a trend is called one
 
 
@@ -95,8 +95,9 @@ class Watch:
         self.validation.append(validation)
         self.training.append(training)
         best = min(range(len(self.validation)), key=self.validation.__getitem__)
-        gained = max(self.validation[0] - self.validation[best], 1e-9)
-        rises = len(self.validation) - 1 - best >= PATIENCE and validation - self.validation[best] > OVERFIT * gained
+        start = self.validation[0] if self.first is None else max(self.first, self.validation[0])
+        learnt = max(start - self.validation[best], 1e-9)
+        rises = len(self.validation) - 1 - best >= PATIENCE and validation - self.validation[best] > OVERFIT * learnt
         if rises and training < self.training[best]:
             self.say(
                 "overfitting",
