@@ -1,7 +1,7 @@
 import json
 import math
 import multiprocessing
-import os
+import time
 
 import pytest
 
@@ -35,23 +35,22 @@ def test_a_broken_json_file_is_named(tmp_path):
         read_json(tmp_path / "a.json")
 
 
-def hold(path, locked, release):
+def hold(path, locked):
     directory = RunDirectory(path)  # the lock lasts as long as the object
     directory.lock()
     locked.set()
-    release.wait(20)
-    os._exit(0)
+    time.sleep(60)
 
 
 @pytest.fixture
 def another_process(tmp_path):
     context = multiprocessing.get_context("fork")
-    locked, release = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(tmp_path, locked, release))
+    locked = context.Event()
+    process = context.Process(target=hold, args=(tmp_path, locked))
     process.start()
     assert locked.wait(20)
     yield process
-    release.set()
+    process.kill()
     process.join()
 
 

@@ -232,7 +232,7 @@ def test_another_split_is_compared_by_its_own_figures(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "vae-run compare needs directories of runs or sweeps"),
+        ([], "compare needs directories of runs or sweeps"),
         (["outputs", "sort=elb"], "sort=elb: no run has it; did you mean sort=elbo?"),
         (["outputs", "sort=latent"], "did you mean sort=latent_dim?"),
         (["outputs", "by=sead"], "by=sead: no run has it; did you mean by=seed?"),

@@ -90,8 +90,8 @@ def test_a_mistaken_argument_is_refused_in_one_line(args, said, trained, refused
 
 def test_a_run_must_be_named(trained, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert refused("sample") == "vae-run sample needs run=DIR, the directory of a run"
-    assert refused("sample", "run=").startswith("vae-run sample needs run=DIR")
+    assert refused("sample") == "sample needs run=DIR, the directory of a run"
+    assert refused("sample", "run=").startswith("sample needs run=DIR")
     run = trained("vae")
     assert refused("sample", run) == f"{run}: settings are key=value; did you mean run={run}?"
     for time in ("2026-01-02", "2026-01-10"):

@@ -89,7 +89,7 @@ def _runs_in(paths: Sequence[str]) -> list[Path]:
     from vae_runner.reporting import runs
 
     if not paths:
-        raise UserError("vae-run compare needs directories of runs or sweeps, as in: vae-run compare outputs")
+        raise UserError("compare needs directories of runs or sweeps, as in: vae-run compare outputs")
     found: dict[Path, Path] = {}
     for path in paths:
         directory = Path(path).expanduser()

@@ -136,6 +136,7 @@ class Progress:
         self._marks = deque([(now, start)], maxlen=30)
         self._due = now + self._refresh
         self._line_due = now + interval
+        self._said = ""
         self._live: Live | None = None
 
     def __enter__(self) -> "Progress":
@@ -165,15 +166,20 @@ class Progress:
             self._live.update(self._bar(), refresh=True)
         if show or now >= self._line_due:
             self._line_due = now + self._interval
-            logger.info(self.line(), extra={"live": not show})
+            self._say(live=not show)
 
     def close(self) -> None:
         """Says where it ended, leaves that on the screen, and gives the terminal back."""
-        logger.info(self.line(), extra={"live": True})
+        self._say(live=True)
         if self._live:
             self._live.update(self._bar(), refresh=True)
             self._live.stop()
             self._live = None
+
+    def _say(self, live: bool) -> None:
+        if (line := self.line()) != self._said:
+            self._said = line
+            logger.info(line, extra={"live": live})
 
     def line(self) -> str:
         """The state in one line of text."""
