@@ -430,7 +430,10 @@ def test_every_shell_has_a_script(capsys) -> None:
 def make(directory: Path, *arguments: str) -> str:
     if not shutil.which("make"):
         pytest.skip("no make here")
-    run = subprocess.run(["make", *arguments], cwd=directory, capture_output=True, text=True, check=True)
+    # the tests may themselves run under make, which tells its children so
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    command = ["make", *arguments]
+    run = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=True)
     return run.stdout
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from in_memory import InMemory, numbered
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.data.in_memory import InMemory, numbered
 from vae_runner.data.digits import Digits
 from vae_runner.data.sprites import Sprites
 

@@ -7,10 +7,10 @@ import urllib.error
 from pathlib import Path
 
 import numpy as np
-import official_files
 import pytest
 import torch
 
+from tests.data import official_files
 from vae_runner.data.published.celeba import CelebA
 from vae_runner.data.published.cifar10 import CIFAR10
 from vae_runner.data.published.emnist import CLASSES, EMNIST

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from in_memory import InMemory, everything, numbered
 
+from tests.data.in_memory import InMemory, everything, numbered
 from vae_runner.data.data import Data
 from vae_runner.errors import UserError
 

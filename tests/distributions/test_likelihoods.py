@@ -1,9 +1,9 @@
 import pytest
 import torch
-from quadrature import plane
 from scipy import stats
 from torch import distributions as oracle
 
+from tests.distributions.quadrature import plane
 from vae_runner.data.space import Space
 from vae_runner.distributions.likelihoods.bernoulli import Bernoulli
 from vae_runner.distributions.likelihoods.continuous_bernoulli import ContinuousBernoulli

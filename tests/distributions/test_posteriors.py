@@ -1,8 +1,8 @@
 import pytest
 import torch
-from quadrature import plane
 from torch import distributions as oracle
 
+from tests.distributions.quadrature import plane
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
 from vae_runner.distributions.posteriors.delta import Delta
 from vae_runner.distributions.posteriors.gaussian import Gaussian

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from quadrature import plane
 from sklearn.mixture import GaussianMixture as Oracle
 from torch import distributions as oracle
 
+from tests.distributions.quadrature import plane
 from vae_runner.distributions.priors.mixture import Mixture
 from vae_runner.distributions.priors.normal import Normal
 
