@@ -99,7 +99,7 @@ class Fitting:
         if bad is None:
             return
         message = explain(*bad)
-        if self.trainer.nonfinite == "stop" or not self.sums.window():
+        if self.trainer.nonfinite == "stop" or self.sums.is_empty():
             raise NonFinite(f"{message}; {self._what_is_kept()}")
         log.warning("%s; the step was skipped", message)
 
@@ -240,7 +240,8 @@ class Fitting:
         done = self.recorder.step
         running = self.sums.epoch()
         with self.averaged():
-            if not len(data.validation):  # nothing to choose by: the last weights are the best known
+            if not self.directory.best.is_file() or not len(data.validation):
+                # nothing to choose by: the last weights are the best known
                 self.best["step"] = done
                 self._save_best(done)
             experiment.model.load_state_dict(checkpoint.load(self.directory.best)["model"])

@@ -69,6 +69,10 @@ class Sums:
         """The means since the epoch began, on the host. Waits for the device."""
         return self._means(1)
 
+    def is_empty(self) -> bool:
+        """Whether the window holds no step that was finite. Waits for the device."""
+        return not self.names or not float(self.totals[0, -1])
+
     def begin_epoch(self) -> None:
         if self.names:
             self.totals[1] = 0
