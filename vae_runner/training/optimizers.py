@@ -50,52 +50,22 @@ class Adam(Optimizer):
         super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
 
-class AdamW(Optimizer):
+class AdamW(Adam):
     """Loshchilov & Hutter 2019: Adam with decoupled weight decay."""
 
     kind, fused = torch.optim.AdamW, True
 
-    def __init__(
-        self,
-        *,
-        lr: Rate = 1e-3,
-        betas: tuple[Share, Share] = (0.9, 0.999),
-        eps: Epsilon = 1e-8,
-        weight_decay: Decay = 1e-2,
-    ):
-        super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
 
-
-class Adamax(Optimizer):
+class Adamax(Adam):
     """Kingma & Ba 2015, section 7.1: Adam with the infinity norm."""
 
-    kind = torch.optim.Adamax
-
-    def __init__(
-        self,
-        *,
-        lr: Rate = 2e-3,
-        betas: tuple[Share, Share] = (0.9, 0.999),
-        eps: Epsilon = 1e-8,
-        weight_decay: Decay = 0,
-    ):
-        super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+    kind, fused = torch.optim.Adamax, False
 
 
-class RAdam(Optimizer):
+class RAdam(Adam):
     """Liu et al. 2020: Adam with a rectified variance, a warm-up of its own."""
 
-    kind = torch.optim.RAdam
-
-    def __init__(
-        self,
-        *,
-        lr: Rate = 1e-3,
-        betas: tuple[Share, Share] = (0.9, 0.999),
-        eps: Epsilon = 1e-8,
-        weight_decay: Decay = 0,
-    ):
-        super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+    kind, fused = torch.optim.RAdam, False
 
 
 class RMSprop(Optimizer):
