@@ -174,7 +174,7 @@ def test_the_capacity_is_for_the_sum_of_levels():
 @pytest.mark.parametrize("settings", [{"weight": [1.0, 1.0]}, {"free_bits": [0.1, 0.1]}])
 def test_a_list_that_does_not_fit_the_levels_is_refused_by_name(settings):
     with pytest.raises(UserError, match=f"kl.{next(iter(settings))}: 2 numbers for 1 level"):
-        Constant(10, **settings)([UNITS])
+        Constant(10, **settings).require_levels(1)
 
 
 def test_weights_per_level_are_refused_with_a_capacity():

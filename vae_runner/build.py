@@ -80,17 +80,37 @@ def build_experiment(config: Config) -> Experiment:
     data = build_data(config, device)
     torch.manual_seed(config["seed"])
     model = build_model(config, data.space).to(device)
-    steps_per_epoch = build_trainer(config).budget(len(data.train)).steps_per_epoch
+    trainer = build_trainer(config)
+    steps_per_epoch = trainer.budget(len(data.train)).steps_per_epoch
+    kl = make(config["kl"], steps_per_epoch).to(device)
+    kl.require_levels(model.levels)
+    _refuse_what_cannot_act(config, data, model)
     return Experiment(
         config=config,
         data=data,
         model=model,
         objective=make(config["objective"]).to(device),
-        kl=make(config["kl"], steps_per_epoch).to(device),
+        kl=kl,
         optimizer=make(config["optimizer"]),
         scheduler=make(config["scheduler"]),
         device=device,
     )
+
+
+def _refuse_what_cannot_act(config: Config, data: Data, model: Any) -> None:
+    """Raises UserError for settings that the data leaves nothing to work on."""
+    trainer = config["trainer"]
+    if not len(data.validation):
+        if trainer["early_stopping"] is not None:
+            raise UserError(
+                "trainer.early_stopping: there is no validation split to watch; give data.validation a size"
+            )
+        if "patience" in config["scheduler"]:
+            raise UserError("scheduler=plateau: there is no validation split to watch; give data.validation a size")
+    if trainer["batch_size"] == 1 and any(isinstance(module, torch.nn.BatchNorm1d) for module in model.modules()):
+        raise UserError(
+            "trainer.batch_size=1: batch normalisation needs at least 2; or architecture.normalisation=layer"
+        )
 
 
 def build_trainer(config: Config) -> Trainer:
@@ -122,11 +142,7 @@ class Run:
         chosen = choose_device(device)
         space = Space(**{**state["space"], "shape": tuple(state["space"]["shape"])})
         model = build_model(config, space, trusted=trust)
-        try:
-            model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: does not fit the config beside it ({reason})") from error
+        checkpoint.restore_weights(model, state, path)
         return cls(Path(directory), config, model.to(chosen).eval(), chosen, state)
 
     @functools.cached_property

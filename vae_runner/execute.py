@@ -25,7 +25,7 @@ from vae_runner.reporting.formats import duration
 from vae_runner.run_directory import RunDirectory, write_bytes
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite
-from vae_runner.training.trainer import Interrupted
+from vae_runner.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ def resume(
         if state == "completed":
             _require_more_to_do(config, directory)
         experiment = build_experiment(config)
+        # nothing of the run is touched before it is known that it can go on
+        build_trainer(config).require_resumable(experiment, directory)
         write_bytes(directory.config, dump(config).encode())
         return _run(config, directory, experiment, resume=True, extended=state == "completed")
     finally:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
-NotNegative = Annotated[float, Range(0)]
+NotNegative = Annotated[float, Range(0, 1_000_000)]
 
 
 class KL(nn.Module):
@@ -91,20 +91,20 @@ class KL(nn.Module):
     def forward(self, kl_units: Sequence[Tensor]) -> Tensor:
         """The term to minimise, a scalar in nats per example, from the KL of every level: (N, units) each."""
         floors = self.free_bits if isinstance(self.free_bits, Sequence) else [self.free_bits] * len(kl_units)
-        self._check_levels("free_bits", len(floors), len(kl_units))
         levels = [_floored(units.mean(0), floor).sum() for units, floor in zip(kl_units, floors, strict=True)]
         if self.weight.ndim:
-            self._check_levels("weight", len(self.weight), len(levels))
             return (self.weight * torch.stack(levels)).sum()
         kl = sum(levels[1:], levels[0])
         return self.weight * (kl if self.full_capacity is None else (kl - self.capacity).abs())
 
-    @staticmethod
-    def _check_levels(key: str, given: int, levels: int) -> None:
-        if given != levels:
-            raise UserError(
-                f"kl.{key}: {given} numbers for {levels} levels of latents: give one number, or one per level"
-            )
+    def require_levels(self, levels: int) -> None:
+        """Raises UserError where a list of weights or free bits is not one number per level."""
+        weights = self.full_weight.tolist()
+        for key, given in (("weight", weights), ("free_bits", self.free_bits)):
+            if isinstance(given, Sequence) and len(given) != levels:
+                raise UserError(
+                    f"kl.{key}: {len(given)} numbers for {levels} levels of latents: give one number, or one per level"
+                )
 
 
 def _floored(means: Tensor, floor: float) -> Tensor:

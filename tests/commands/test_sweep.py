@@ -107,7 +107,7 @@ def test_another_sweep_s_directory_is_refused(capsys):
     assert Path("s/0/.hydra/overrides.yaml").read_text() == before
 
 
-@pytest.mark.parametrize("mistake", ["latent_dm=2,3", "variant=vae,beta_va", "latent_dim=-1,-2"])
+@pytest.mark.parametrize("mistake", ["latent_dm=2,3", "variant=vae,beta_va", "latent_dim=-1,-2", "seed=shuffle(1,2)"])
 def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
     assert sweep(mistake, "hydra.sweep.dir=s") == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -132,3 +132,25 @@ def test_a_sweep_over_lists_of_variants_has_jobs():
     assert sweep("variant=[vae,beta_vae],[ae]", "hydra.sweep.dir=s") == 0
     assert [row["variant"] for row in rows()] == ["[vae,beta_vae]", "[ae]"]
     shutil.rmtree("s")
+
+
+def test_the_directories_of_jobs_are_their_numbers(capsys):
+    assert sweep("seed=0,1", "hydra.sweep.dir=s", "hydra.sweep.subdir=same") == 2
+    assert "hydra.sweep.subdir=same" in capsys.readouterr().err
+    assert not os.path.exists("s")
+
+
+def test_a_job_that_was_killed_before_its_first_checkpoint_logs_each_step_once(monkeypatch):
+    with monkeypatch.context() as patch:
+        break_when(patch, lambda config, step: step == 1)
+        assert sweep("seed=0", "hydra.sweep.dir=s", "trainer.validation_steps=4") == 1
+    assert sweep("seed=0", "hydra.sweep.dir=s", "trainer.validation_steps=4") == 0
+    steps = [json.loads(line)["step"] for line in Path("s/0/metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 4]
+
+
+def test_a_run_is_not_put_into_a_sweep_s_directory(capsys):
+    assert sweep("seed=0", "hydra.sweep.dir=s") == 0
+    capsys.readouterr()
+    assert main(["train", *DEBUG, "hydra.run.dir=s"]) == 2
+    assert "holds a sweep" in capsys.readouterr().err

@@ -99,6 +99,12 @@ def test_equal_seeds_give_equal_runs_and_others_do_not():
         (["variant=ae", "kl.weight=4"], "kl.weight=4"),
         (["variant=ae", "trainer.monitor=elbo"], "monitor"),
         (["architecture=conv", "architecture.depth=6"], "architecture.depth=6"),
+        (["kl.weight=[1,2]"], "kl.weight: 2 numbers for 1 levels"),
+        (["kl.weight=1e300"], "kl.weight=1e300"),
+        (["data.validation=0", "trainer.early_stopping=2"], "trainer.early_stopping"),
+        (["data.validation=0", "scheduler=plateau"], "scheduler=plateau"),
+        (["trainer.batch_size=1", "architecture.normalisation=batch"], "trainer.batch_size=1"),
+        (["hydra.run.dir="], "hydra.run.dir is empty"),
         (["resume=nowhere"], "nowhere"),
         (["-m", "resume=nowhere"], "resume"),
     ],
@@ -173,6 +179,18 @@ def test_a_completed_run_is_not_resumed_without_more_to_do(capsys):
     assert "the run is completed" in refused(capsys, "resume=mine")
     assert train("resume=mine", "trainer.steps=6") == 0
     assert json.loads(Path("mine/summary.json").read_text())["steps"] == 6
+
+
+@pytest.mark.parametrize("damage", ["fewer steps", "truncated checkpoint"])
+def test_a_refused_resume_leaves_a_completed_run_as_it_was(capsys, damage):
+    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+    capsys.readouterr()
+    last = Path("mine/checkpoints/last.pt")
+    if damage == "truncated checkpoint":
+        last.write_bytes(last.read_bytes()[:1000])
+    before = {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
+    refused(capsys, "resume=mine", "trainer.steps=2" if damage == "fewer steps" else "trainer.steps=9")
+    assert before == {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("change", ["latent_dim=5", "variant=beta_vae", "kl.weight=2", "seed=3", "data.limit=50"])
@@ -308,3 +326,30 @@ def test_a_full_disk_is_refused_before_there_is_a_run(monkeypatch, capsys):
     assert train(*DEBUG) == 2
     assert "cannot be written (No space left on device)" in capsys.readouterr().err
     assert not list(Path().rglob("config.yaml"))
+
+
+def test_ctrl_c_during_the_final_evaluation_interrupts_and_the_resume_completes(monkeypatch):
+    from vae_runner.training.fitting import Fitting
+
+    original = Fitting.evaluate
+
+    def interrupted(self, split):
+        if split is self.experiment.data.test:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, split)
+
+    assert train(*DEBUG, "hydra.run.dir=whole") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitting, "evaluate", interrupted)
+        assert train(*DEBUG, "hydra.run.dir=mine") == 130
+    assert json.loads(Path("mine/status.json").read_text())["state"] == "interrupted"
+    assert train("resume=mine") == 0
+    summaries = [json.loads(Path(d, "summary.json").read_text()) for d in ("whole", "mine")]
+    assert all(summaries[0][split] == summaries[1][split] for split in ("train", "validation", "test", "train_running"))
+
+
+def test_a_place_is_the_path_that_was_typed(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert train(*DEBUG, "hydra.run.dir='~/a run, with = and \\'quotes\\''") == 0
+    assert (tmp_path / "home" / "a run, with = and 'quotes'" / ".hydra" / "config.yaml").is_file()
+    assert (tmp_path / "home" / "a run, with = and 'quotes'" / "summary.json").is_file()

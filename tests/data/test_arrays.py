@@ -310,11 +310,32 @@ def test_splits_of_different_shapes_are_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-def test_nan_infinite_and_overflowing_values_are_refused(tmp_path, value):
+@pytest.mark.parametrize(("value", "scale"), [(np.nan, "unit"), (np.inf, "unit"), (1e300, "none")])
+def test_nan_infinite_and_overflowing_values_are_refused(tmp_path, value, scale):
     array = vectors().astype(np.float64)
     array[3, 2] = value
-    refused(npy(tmp_path, array), "NaN or infinite values in training example 3,", scale="unit")
+    refused(npy(tmp_path, array), "NaN or infinite values in training example 3,", scale=scale)
+
+
+def test_large_numbers_that_differ_little_keep_their_digits_until_they_are_scaled(tmp_path):
+    np.save(tmp_path / "times.npy", 1.7e9 + np.random.default_rng(0).normal(size=(200, 4)))
+    data = Arrays(path=str(tmp_path / "times.npy"), scale="standardize", validation=0, test=0).open()
+    x, _ = data.train.take(torch.arange(200))
+    torch.testing.assert_close(x.std(0), torch.ones(4), rtol=0.01, atol=0)
+    assert x.dtype == torch.float32
+
+
+def test_bytes_of_zero_and_one_are_black_and_white(tmp_path):
+    np.save(tmp_path / "x.npy", (vectors(50) > 0.5).astype(np.uint8))
+    data = Arrays(path=str(tmp_path / "x.npy"), validation=0, test=0).open()
+    assert data.space.support == "binary"
+    assert data.batch(data.train, torch.arange(50)).x.max() == 1
+
+
+def test_labels_of_bytes_are_text(tmp_path):
+    np.savez(tmp_path / "x.npz", x=vectors(50), y=np.array([b"cat", b"dog"] * 25))
+    data = Arrays(path=str(tmp_path / "x.npz"), validation=0, test=0).open()
+    assert data.class_names == ["cat", "dog"]
 
 
 def test_one_example_is_refused(tmp_path):

@@ -70,7 +70,7 @@ def test_a_bad_step_is_skipped_when_told_to(tmp_path, monkeypatch, caplog):
     assert math.isfinite(summary["train"]["loss"])
     assert sum("the step was skipped" in record.message for record in caplog.records) == 1
     logged = [line["step"] for line in RunDirectory(tmp_path).read_metrics() if line["split"] == "train"]
-    assert logged == [5, 10, 15, 20]
+    assert logged == [1, 5, 10, 15, 20]
 
 
 def test_skipping_ends_when_no_step_is_left(tmp_path, monkeypatch):

@@ -97,6 +97,19 @@ def test_no_step_is_logged_twice(tmp_path, monkeypatch):
     assert logged == sorted(logged, key=lambda line: line[0])
 
 
+def test_tensorboard_shows_each_step_once_after_a_kill_before_the_first_checkpoint(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3)
+        with pytest.raises(Stopped):
+            fit(tmp_path, *RUN, "trainer.log_steps=1")
+    fit(tmp_path, *RUN, "trainer.log_steps=1", resume=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/train")] == list(range(1, 21))
+
+
 def test_a_torn_line_of_a_crash_is_dropped(tmp_path):
     run = RunDirectory(tmp_path)
     run.append_metrics({"step": 1, "loss": 2.0})
@@ -116,14 +129,15 @@ def test_a_completed_run_goes_on_when_given_more_epochs(tmp_path):
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     fit(tmp_path, *RUN)
-    with pytest.raises(UserError, match=r"last\.pt: does not fit this run's config"):
+    with pytest.raises(UserError, match=r"last\.pt: does not fit the config beside it"):
         fit(tmp_path, *RUN, "latent_dim=5", "trainer.epochs=6", resume=True)
 
 
 def test_fewer_epochs_than_are_done_are_refused(tmp_path):
     fit(tmp_path, *RUN)
+    config = config_of(*RUN, "trainer.epochs=2")
     with pytest.raises(UserError, match="20 steps are done, more than the 10 asked for"):
-        fit(tmp_path, *RUN, "trainer.epochs=2", resume=True)
+        build_trainer(config).require_resumable(build_experiment(config), RunDirectory(tmp_path))
 
 
 def test_validation_leaves_the_training_noise_as_it_was(tmp_path):

@@ -121,3 +121,9 @@ def test_what_was_said_before_a_resume_is_not_said_again(caplog):
     later.load_state_dict(watch.state_dict())
     look(later, diversity=0.05)
     assert len(warnings(caplog)) == 1
+
+
+def test_a_learning_rate_that_explodes_is_called_divergence_and_nothing_else(tmp_path, caplog):
+    fit(tmp_path, *LONG, "optimizer.lr=10")
+    (said,) = warnings(caplog)
+    assert "the loss diverges" in said

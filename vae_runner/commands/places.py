@@ -1,5 +1,6 @@
 """Where runs and sweeps go: directories that are claimed before anything is written, and shared by no two."""
 
+import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,9 @@ ROOM = 2**20  # bytes that even the smallest run needs
 def place(config: DictConfig, kind: Literal["run", "sweep"]) -> str:
     """What `hydra.run.dir` or `hydra.sweep.dir` says, its `<data>` and `<variant>` filled in; `<time>` waits."""
     with hydra_config_set(config):
-        template = str(config.hydra[kind].dir)
+        template = os.path.expanduser(str(config.hydra[kind].dir))
+    if not template.strip():
+        raise UserError(f"hydra.{kind}.dir is empty: give it a directory, or leave it out")
     for group in ("data", "variant"):
         option = choices_of(config).get(group)
         template = template.replace(f"<{group}>", "+".join(option) if isinstance(option, list) else str(option))
@@ -75,5 +78,5 @@ def _refuse_full_disk(directory: RunDirectory, is_new: bool) -> None:
 
 def override(key: str, value: object) -> str:
     """An override whose value is taken as it is, whatever characters it holds."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    text = str(value).replace("'", "\\'")
     return f"{key}='{text}'"

@@ -22,6 +22,7 @@ from vae_runner.run_directory import RunDirectory, write_bytes
 
 log = logging.getLogger("vae_runner")
 
+JOB_NUMBER = "${hydra.job.num}"
 INTERRUPTED, FAILED = 130, 1
 
 
@@ -30,6 +31,12 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
 
     jobs = sweep_jobs(line.overrides, line.config_dir)
     first = _refuse_if_nothing_can_run(line, jobs)
+    subdirectory = plain(first.hydra.sweep)["subdir"]
+    if subdirectory != JOB_NUMBER:
+        raise UserError(
+            f"hydra.sweep.subdir={subdirectory}: the jobs of a sweep are told apart by their number; "
+            "leave it at ${hydra.job.num}, and choose where the sweep goes with hydra.sweep.dir=DIR"
+        )
     listed = not any(text.startswith("hydra/sweeper=") for text in line.overrides)
     template = place(first, "sweep")
     if TIME not in template and listed:
@@ -73,7 +80,7 @@ def _job(config: DictConfig) -> float | None:
             return execute.monitored(directory.summary())
         log.info("job %s: %s", number, what)
         values = {**resolved(config), "choices": choices_of(config)}
-        if state in ("interrupted", "killed", "failed") and directory.last.is_file():
+        if state in ("interrupted", "killed", "failed") and directory.holds_a_run():
             return execute.monitored(execute.resume(directory, config=values))
         directory.lock()
         return execute.monitored(execute.train(values, directory))

@@ -1,7 +1,11 @@
 """`vae-run train`: composes a config, checks all of it, and trains; `-m` for a sweep, `resume=DIR` to go on."""
 
 import logging
+import signal
+import threading
 from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.places import claim, override, place
@@ -18,6 +22,8 @@ def main(args: Sequence[str]) -> int:
     if line.shows:
         run_hydra(lambda config: None, args)
         return 0
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # outside the loop, which ends a run by itself, it is as Ctrl-C
     resumed = next((text.partition("=")[2] for text in line.overrides if text.startswith("resume=")), "null")
     if line.multirun:
         if resumed != "null":
@@ -26,6 +32,10 @@ def main(args: Sequence[str]) -> int:
 
         return sweep(line, args)
     return _train(line, args) if resumed == "null" else _resume(resumed.strip("'\""), line.overrides)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _train(line: CommandLine, args: Sequence[str]) -> int:
@@ -40,7 +50,10 @@ def _train(line: CommandLine, args: Sequence[str]) -> int:
     with console_logging():
         # before there is any directory: what is wrong with the data, its shapes or the device shows here
         experiment = build_experiment(values)
-        directory = claim(place(config, "run"))
+        template = place(config, "run")
+        if (Path(template) / "multirun.yaml").is_file():
+            raise UserError(f"hydra.run.dir={template}: holds a sweep; choose another directory")
+        directory = claim(template)
         log.info("run in %s", directory.path)
         arguments = [*args, override("hydra.run.dir", directory.path)]
         try:

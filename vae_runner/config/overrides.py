@@ -45,6 +45,11 @@ def sweep_jobs(
     for override in sweeping:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(f"{override.input_line}: an interval has no end of values; it needs another hydra/sweeper")
+        if getattr(override.value(), "shuffle", False):
+            raise UserError(
+                f"{override.input_line}: is drawn anew each time, so that no sweep could be gone on with; "
+                "leave shuffle out"
+            )
         if override.is_sweep_override() and not list(override.sweep_string_iterator()):
             raise UserError(f"{override.input_line}: gives nothing to run")
     (jobs,) = BasicSweeper.split_arguments(sweeping, max_batch_size=None)

@@ -100,9 +100,11 @@ class Arrays(Source):
             x = x.unsqueeze(1)
         elif x.ndim == 4 and self._channels_last(name, shape):
             x = x.permute(0, 3, 1, 2)
-        if x.dtype == torch.bool:
-            x = x.to(torch.float32)
-        return x.contiguous() if x.dtype == torch.uint8 else x.to(torch.float32).contiguous()
+        if x.dtype == torch.uint8 and bool((x > 1).any()):
+            return x.contiguous()
+        # bytes that are all 0 or 1 are black and white, not the two darkest of 256 greys; what will be scaled keeps its
+        # digits until then, for large numbers that differ little are one number to float32
+        return x.to(torch.float32 if self.scaling == "none" else torch.float64).contiguous()
 
     def _channels_last(self, name: str, shape: tuple[int, ...]) -> bool:
         if self.layout != "auto":
@@ -120,6 +122,9 @@ class Arrays(Source):
         """Split -> labels (N,) counted from 0 with -1 for hidden, or factors (N, F); how many classes; their names."""
         labels = {}
         texts: list[str] | None = None
+        for split, (name, value) in named.items():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "S":
+                named[split] = (name, np.char.decode(value, "utf-8"))
         if any(isinstance(value, np.ndarray) and value.dtype.kind in "US" for _, value in named.values()):
             texts = sorted({str(text) for _, value in named.values() for text in value.flat})
         for split, (name, value) in named.items():
@@ -177,7 +182,7 @@ class Arrays(Source):
         width = torch.where(width > 0, width, 1)
 
         def scaled(split: Split) -> Split:
-            x = (_values(split) - shift) / width
+            x = ((_values(split) - shift) / width).to(torch.float32)
             return TensorSplit(x.clamp_(0, 1) if self.scaling == "unit" else x, split.take(torch.arange(len(split)))[1])
 
         return scaled(train), scaled(validation), scaled(test)

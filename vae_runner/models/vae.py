@@ -18,6 +18,8 @@ class VAE(nn.Module):
     posterior, prior: latent_shape -> module. likelihood: space -> module.
     """
 
+    levels = 1
+
     def __init__(
         self,
         space: Space,

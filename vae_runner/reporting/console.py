@@ -52,7 +52,8 @@ class _ConsoleHandler(logging.Handler):
             return
         style = STYLES.get(record.levelno)
         prefix = f"{record.levelname.lower()}: " if style else ""
-        console.print(Text(prefix + self.format(record), style or ""), soft_wrap=True)
+        # without a traceback, which train.log keeps
+        console.print(Text(prefix + record.getMessage(), style or ""), soft_wrap=True)
 
 
 @contextmanager

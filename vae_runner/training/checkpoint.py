@@ -19,6 +19,15 @@ def save(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def restore_weights(model: torch.nn.Module, state: dict[str, Any], path: Path) -> None:
+    """Loads a checkpoint's weights. Raises UserError where they are another network's."""
+    try:
+        model.load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: does not fit the config beside it ({reason})") from error
+
+
 def load(path: Path) -> dict[str, Any]:
     """The state, on the CPU.
 

@@ -19,6 +19,7 @@ from vae_runner.training.average import MovingAverage
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
 from vae_runner.training.recorder import Recorder
+from vae_runner.training.signals import GracefulStop
 from vae_runner.training.step import Player, TrainingStep
 from vae_runner.training.watch import Watch
 
@@ -206,8 +207,8 @@ class Fitting:
             return 0
         state = checkpoint.load(self.directory.last)
         experiment, device = self.experiment, self.experiment.device
+        checkpoint.restore_weights(experiment.model, state, self.directory.last)
         try:
-            experiment.model.load_state_dict(state["model"])
             experiment.objective.load_state_dict(state["objective"])
             for player in self.players:
                 player.optimizer.load_state_dict(state["optimizers"][player.name])
@@ -226,16 +227,11 @@ class Fitting:
         self.watch.load_state_dict(state["watch"])
         if extended:
             self.best["since"] = 0
-        if state["step"] > self.budget.steps:
-            raise UserError(
-                f"resume={self.directory.path}: {state['step']} steps are done, "
-                f"more than the {self.budget.steps} asked for"
-            )
         self.directory.cut_metrics(state["step"])
         return state["step"]
 
-    def finish(self, started: float) -> dict[str, Any]:
-        """Evaluates the best weights on every split, and writes the summary."""
+    def finish(self, started: float, stop: GracefulStop) -> dict[str, Any]:
+        """Evaluates the best weights on every split, and writes the summary. Raises Interrupted if asked to stop."""
         experiment, data, budget = self.experiment, self.experiment.data, self.budget
         done = self.recorder.step
         running = self.sums.epoch()
@@ -245,11 +241,12 @@ class Fitting:
                 self.best["step"] = done
                 self._save_best(done)
             experiment.model.load_state_dict(checkpoint.load(self.directory.best)["model"])
-            evaluations = {
-                name: self.evaluate(split)
-                for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test))
-                if len(split)
-            }
+            evaluations = {}
+            for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+                stop.check()
+                if len(split):
+                    evaluations[name] = self.evaluate(split)
+            stop.check()
             held_out = "test" if len(data.test) else "train"
             self.recorder.final_pictures(done, evaluations[held_out])
         seconds = self.seconds + time.perf_counter() - started

@@ -37,7 +37,8 @@ class Optimizer:
 class Adam(Optimizer):
     """Kingma & Ba 2015."""
 
-    kind, fused = torch.optim.Adam, True
+    kind: Any = torch.optim.Adam
+    fused = True
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class Recorder:
         self.is_image = self.space.image
         self.shown = _first(fixed, SHOWN if self.is_image else LINES)
         self.limits = pictures.limits_of(self.space, fixed.x)
-        self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0).sum())
+        self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0, correction=0).sum())
         self.step = 0
 
     def _fixed_batch(self, n: int) -> Batch:
@@ -56,7 +56,8 @@ class Recorder:
     def open(self, start: int) -> Iterator[None]:
         """Logs from after step `start`; whatever an earlier process logged later than that is hidden."""
         self.step = start
-        self.tensorboard = TensorBoard(self.directory.tensorboard, purge_step=start + 1 if start else None)
+        there_before = any(self.directory.tensorboard.glob("events.out.*"))
+        self.tensorboard = TensorBoard(self.directory.tensorboard, purge_step=start + 1 if there_before else None)
         self._marked = (time.perf_counter(), start)
         try:
             if not start:
@@ -78,7 +79,8 @@ class Recorder:
         """Means over the steps since the last line, with the schedules' values now."""
         now, (then, before) = time.perf_counter(), self._marked
         self._marked = (now, done)
-        rate = (done - before) * self.experiment.config["trainer"]["batch_size"] / max(now - then, 1e-9)
+        examples = (done - before) / self.budget.steps_per_epoch * self.budget.examples
+        rate = examples / max(now - then, 1e-9)
         of_run = {key: figures.pop(key) for key in list(figures) if key.startswith(("learning_rate", "kl_"))}
         of_run["examples_per_second"] = rate
         self._line(done, "train", {**figures, **of_run})
@@ -107,7 +109,7 @@ class Recorder:
         """The total variance of samples from the model as a share of the data's: near zero where they are all alike."""
         with Preserved(self.model, self.device, seed=0):
             samples = self._samples(DIVERSITY)
-        return float(samples.float().var(0).sum()) / max(self.data_variance, 1e-12)
+        return float(samples.float().var(0, correction=0).sum()) / max(self.data_variance, 1e-12)
 
     def _samples(self, n: int) -> Tensor:
         if self.model.condition is None:

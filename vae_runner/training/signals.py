@@ -6,6 +6,10 @@ from types import FrameType
 from typing import Any
 
 
+class Interrupted(Exception):
+    """The run was asked to stop; everything is written."""
+
+
 class GracefulStop:
     """While it is entered, the first SIGINT or SIGTERM sets `.requested`; a second one interrupts at once."""
 
@@ -23,6 +27,11 @@ class GracefulStop:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = signal.Signals(number).name
+
+    def check(self) -> None:
+        """Raises Interrupted if a stop was requested."""
+        if self.requested:
+            raise Interrupted(self.requested)
 
     def __exit__(self, *error: Any) -> None:
         for number, handler in self._previous.items():

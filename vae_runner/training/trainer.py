@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 
+from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
+from vae_runner.training import checkpoint
 from vae_runner.training.budget import Budget
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
@@ -15,10 +17,6 @@ from vae_runner.training.seeds import derived
 from vae_runner.training.signals import GracefulStop
 
 Count = Annotated[int, Range(1, 2**40)]
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; everything is written."""
 
 
 class Trainer:
@@ -63,6 +61,16 @@ class Trainer:
     def budget(self, examples: int) -> Budget:
         return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
 
+    def require_resumable(self, experiment: Experiment, directory: RunDirectory) -> None:
+        """Raises UserError where the last checkpoint is damaged, is another network's, or is beyond the budget."""
+        if not directory.last.is_file():
+            return
+        state = checkpoint.load(directory.last)
+        checkpoint.restore_weights(experiment.model, state, directory.last)
+        steps = self.budget(len(experiment.data.train)).steps
+        if state["step"] > steps:
+            raise UserError(f"resume={directory.path}: {state['step']} steps are done, more than the {steps} asked for")
+
     def fit(
         self, experiment: Experiment, directory: RunDirectory, resume: bool = False, extended: bool = False
     ) -> dict[str, Any]:
@@ -95,7 +103,7 @@ class Trainer:
                 kl.advance(step)
                 fitting.step(data.batch(data.train, order[position * size : (position + 1) * size]), step)
                 done, last = step + 1, step + 1 == budget.steps
-                if done % logs == 0 or last:
+                if done % logs == 0 or done == 1 or last:
                     fitting.log(done)
                 if done % validations == 0 or last:
                     fitting.validate(done)
@@ -103,6 +111,5 @@ class Trainer:
                     fitting.checkpoint(done, started)
                 if fitting.exhausted:
                     break
-                if stop.requested and not last:
-                    raise Interrupted(f"{stop.requested} after step {done}")
-            return fitting.finish(started)
+                stop.check()
+            return fitting.finish(started, stop)

@@ -42,7 +42,7 @@ class Watch:
             log.warning(message)
 
     def at_log(self, step: int, loss: float) -> None:
-        """Looks at the training loss of a window."""
+        """Looks at the training loss of a window, the first of which is the first step alone."""
         if self.first is None:
             self.first = loss
         if loss > self.first + 2 * abs(self.first) + 1:
@@ -56,6 +56,8 @@ class Watch:
         """Looks at a validation; `training` are the running means of the epoch."""
         if step < self._settled:
             return
+        if "divergence" in self.said:
+            return  # whatever else is to be seen follows from it
         figures = evaluation.figures
         if kl_is_full and "loss" in training:  # under a warm-up the two losses are not of one objective
             self._overfitting(step, figures["loss"], training["loss"])
