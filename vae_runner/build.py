@@ -58,12 +58,12 @@ def build_model(config: Config, space: Space, trusted: bool = True) -> Any:
 
     Raises UserError where the data's space does not fit what was chosen.
     """
-    part = {
+    part: dict[str, Any] = {
         name: factory(config[name], trusted)
         for name in ("model", "condition", "posterior", "prior", "likelihood", "architecture")
     }
-    architecture = part["architecture"]()  # type: ignore[misc]
-    return part["model"](  # type: ignore[misc]
+    architecture = part["architecture"]()
+    return part["model"](
         space,
         part["condition"],
         architecture,

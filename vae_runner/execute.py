@@ -55,6 +55,7 @@ def resume(
         config = continued(load_saved(directory.require().config, trusted=trusted), overrides)
     else:
         require_same(load_saved(directory.require().config, check_it=False), config)
+        _check(config)
     directory.lock()
     try:
         state = directory.status().get("state")
@@ -67,6 +68,11 @@ def resume(
         return _run(config, directory, experiment, resume=True, extended=state == "completed")
     finally:
         directory.unlock()
+
+
+def _check(config: Config) -> None:
+    values = {key: value for key, value in config.items() if key != "choices"}
+    check(OmegaConf.create(values), config["choices"])
 
 
 def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
@@ -86,9 +92,7 @@ def _run(
 ) -> dict[str, Any]:
     with file_logging(directory.log), _status(directory, config):
         if experiment is None:
-            check(
-                OmegaConf.create({key: value for key, value in config.items() if key != "choices"}), config["choices"]
-            )
+            _check(config)
             experiment = build_experiment(config)
         directory.update_status(device=_device_name(experiment.device))
         return build_trainer(config).fit(experiment, directory, resume=resume, extended=extended)

@@ -4,6 +4,7 @@ A file appears whole or not at all (temporary file, fsync, rename); `metrics.jso
 is alive is told by a lock that the system releases with its process, not by what its status says.
 """
 
+import contextlib
 import fcntl
 import json
 import math
@@ -16,13 +17,13 @@ from typing import IO, Any
 from vae_runner.errors import UserError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that appears under its name when the `with` ends well, and not at all when it does not."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -30,6 +31,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file that appears whole or not at all, and the directories above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:

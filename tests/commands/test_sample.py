@@ -126,7 +126,7 @@ def test_a_write_that_fails_leaves_nothing_behind(trained, refused, tmp_path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vae_runner.reporting.npz.os.fsync", full)
+    monkeypatch.setattr("vae_runner.run_directory.os.fsync", full)
     line = refused("sample", f"run={trained('vae')}", f"out={tmp_path / 'x.npz'}", unchanged=tmp_path)
     assert line.endswith("x.npz: cannot be written (No space left on device); type another place")
     assert list(tmp_path.iterdir()) == []

@@ -77,6 +77,12 @@ def test_a_job_that_cannot_be_built_fails_alone():
     assert "kl.weight=2" in json.loads(Path("s/1/status.json").read_text())["error"]
 
 
+def test_a_job_that_was_refused_is_refused_again():
+    for _ in range(2):
+        assert sweep("variant=vae,ae", "kl.weight=2", "hydra.sweep.dir=s") == 1
+        assert [row["state"] for row in rows()] == ["completed", "failed"]
+
+
 def test_ctrl_c_leaves_a_table_and_the_same_command_does_the_rest(monkeypatch, capsys):
     with monkeypatch.context() as patch:
         break_when(patch, lambda config, step: config["seed"] == 1 and step == 2, KeyboardInterrupt())

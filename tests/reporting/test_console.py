@@ -10,7 +10,7 @@ import time
 import pytest
 
 from vae_runner.reporting import console as module
-from vae_runner.reporting.console import Progress, console, console_logging, file_logging, logger, show, warn_once
+from vae_runner.reporting.console import Progress, console, console_logging, file_logging, logger, show
 from vae_runner.reporting.tables import as_rich
 
 
@@ -64,16 +64,6 @@ def test_a_log_is_appended_to(tmp_path):
         with file_logging(tmp_path / "log"):
             logger.info(message)
     assert [line.split()[-1] for line in (tmp_path / "log").read_text().splitlines()] == ["first", "resumed"]
-
-
-def test_a_warning_is_given_once_in_each_job(tmp_path, capsys):
-    with console_logging():
-        for job in ("0", "1"):
-            with file_logging(tmp_path / job):
-                warn_once("the loss diverges at step 3", key="diverges")
-                warn_once("the loss diverges at step 4", key="diverges")
-                warn_once("another")
-    assert capsys.readouterr().out.splitlines() == ["warning: the loss diverges at step 3", "warning: another"] * 2
 
 
 def test_a_piped_progress_prints_a_line_now_and_then(clock, capsys):

@@ -17,9 +17,9 @@ class ResidualBlock(nn.Module):
         layers: list[nn.Module] = []
         for _ in range(2):
             layers += [*normalisation(norm, channels, spatial=True), ACTIVATIONS[activation]()]
-            layers += [nn.Conv2d(channels, channels, 3, padding=1)]
-        nn.init.zeros_(layers[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(layers[-1].bias)  # type: ignore[arg-type]
+            layers += [last := nn.Conv2d(channels, channels, 3, padding=1)]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.residual = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,8 +28,6 @@ logger = logging.getLogger("vae_runner")
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL: "bold red"}
 
-_said: set[str] = set()
-
 
 class _Output(Console):
     @property  # type: ignore[misc]
@@ -65,18 +63,11 @@ def console_logging() -> Iterator[None]:
 
 @contextmanager
 def file_logging(path: Path) -> Iterator[None]:
-    """Messages of `vae_runner` are appended to a file, with their time, until the `with` ends: one job, one file.
-
-    What `warn_once` has said is forgotten at both ends: the next job says it again.
-    """
+    """Messages of `vae_runner` are appended to a file, with their time, until the `with` ends: one job, one file."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    _said.clear()
-    try:
-        with _handling(handler):
-            yield
-    finally:
-        _said.clear()
+    with _handling(handler):
+        yield
 
 
 @contextmanager
@@ -92,13 +83,6 @@ def _handling(handler: logging.Handler) -> Iterator[None]:
         handler.close()
         logger.setLevel(level)
         logger.propagate = propagate
-
-
-def warn_once(message: str, key: str | None = None) -> None:
-    """A warning that is given once in a run, however often its `key` (the message, if none) comes up."""
-    if (key or message) not in _said:
-        _said.add(key or message)
-        logger.warning(message)
 
 
 def show(table: "Table") -> None:

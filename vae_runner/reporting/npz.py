@@ -1,13 +1,13 @@
 """A .npz file whose largest array is never in memory as a whole."""
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from vae_runner.run_directory import whole_file
 
 
 def write_npz(
@@ -21,22 +21,12 @@ def write_npz(
 
     others: asked after the last block. The file appears whole or not at all, and equal arrays give equal bytes.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(entry, header)
-                    for block in blocks:
-                        entry.write(np.ascontiguousarray(block, "<f4").tobytes())
-                for other, value in others().items():
-                    with archive.open(f"{other}.npy", "w", force_zip64=True) as entry:
-                        np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(entry, header)
+            for block in blocks:
+                entry.write(np.ascontiguousarray(block, "<f4").tobytes())
+        for other, value in others().items():
+            with archive.open(f"{other}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)

@@ -36,11 +36,3 @@ def choose_device(name: str) -> torch.device:
 def autocast(device: torch.device, precision: str) -> Any:
     """The context of a forward pass at that precision."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
-
-
-def synchronise(device: torch.device) -> None:
-    """Waits for the device, so that a clock read afterwards tells the truth."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
