@@ -26,7 +26,7 @@ from vae_runner.training.trainer import Trainer
 Config = dict[str, Any]
 
 
-def factory(node: Config | None, trusted: bool = True) -> Callable[..., Any] | None:
+def factory(node: Config | None, trusted: bool = True) -> functools.partial[Any] | None:
     """What `_target_` names, its settings bound, waiting for what it is handed; None for none."""
     if not node or node.get("_target_") is None:
         return None
@@ -41,15 +41,17 @@ def make(node: Config | None, *handed: Any, trusted: bool = True, **more: Any) -
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(node: str) -> Data:
-    return make(json.loads(node)).open()
+def _opened(node: str, missing: bool) -> Data:
+    return make(json.loads(node)).open(missing=missing)
 
 
 def build_data(config: Config, device: torch.device) -> Data:
     """The data on the device. The last ones read are kept: the jobs of a sweep share them."""
-    data = _opened(json.dumps(config["data"], sort_keys=True)).to(device)
-    data = copy.copy(data)
-    data.corruption = make(config["corruption"])
+    corruption, condition = factory(config["corruption"]), factory(config["condition"])
+    missing = corruption is not None and corruption.func.missing_values  # type: ignore[attr-defined]
+    data = copy.copy(_opened(json.dumps(config["data"], sort_keys=True), missing).to(device))
+    data.corruption = corruption(data.space) if corruption else None
+    data.condition = condition(data.space).complete if condition else None
     return data
 
 
@@ -85,11 +87,14 @@ def build_experiment(config: Config) -> Experiment:
     kl = make(config["kl"], steps_per_epoch).to(device)
     kl.require_levels(model.levels)
     _refuse_what_cannot_act(config, data, model)
+    for module in model.modules():
+        if hasattr(module, "prepare"):
+            module.prepare(data)
     return Experiment(
         config=config,
         data=data,
         model=model,
-        objective=make(config["objective"]).to(device),
+        objective=make(config["objective"], model, len(data.train)).to(device),
         kl=kl,
         optimizer=make(config["optimizer"]),
         scheduler=make(config["scheduler"]),
@@ -123,7 +128,7 @@ class Run:
     def __init__(self, directory: Path, config: Config, model: Any, device: torch.device, state: dict[str, Any]):
         self.directory, self.config, self.model, self.device = directory, config, model, device
         self.step, self.epoch = state["step"], state["epoch"]
-        self._objective_state = state["objective"]
+        self._objective_state, self._examples = state["objective"], state["examples"]
 
     @classmethod
     def load(cls, directory: str | Path, *, device: str = "auto", weights: str = "best", trust: bool = False) -> "Run":
@@ -140,7 +145,7 @@ class Run:
             raise UserError(f"run={directory}: it has no {weights} checkpoint yet (state: {files.state()})")
         state = checkpoint.load(path)
         chosen = choose_device(device)
-        space = Space(**{**state["space"], "shape": tuple(state["space"]["shape"])})
+        space = Space(**state["space"])
         model = build_model(config, space, trusted=trust)
         checkpoint.restore_weights(model, state, path)
         return cls(Path(directory), config, model.to(chosen).eval(), chosen, state)
@@ -165,7 +170,7 @@ class Run:
 
     @functools.cached_property
     def objective(self) -> Any:
-        objective = make(self.config["objective"])
+        objective = make(self.config["objective"], self.model, self._examples)
         objective.load_state_dict(self._objective_state)
         return objective.to(self.device)
 

@@ -54,6 +54,12 @@ class KL(nn.Module):
         self.advance(0)
 
     @classmethod
+    def gives(cls, settings: dict) -> set[str]:
+        """`plain`: the KL has a weight and nothing else, so that it can act inside a bound of several samples."""
+        floors, capacity = settings.get("free_bits", 0), settings.get("capacity")
+        return {"plain"} if floors == 0 and capacity is None else set()
+
+    @classmethod
     def needs(cls, settings: dict) -> dict[str, str]:
         """A KL that is weighed, floored or scheduled must exist; at weight 1 throughout, nothing is asked."""
         changed = [key for key, neutral in [("weight", 1), ("free_bits", 0)] if settings.get(key, neutral) != neutral]

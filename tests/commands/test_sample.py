@@ -29,7 +29,7 @@ def test_x_is_the_mean_of_the_model_at_z(trained, tmp_path):
     arrays = drawn(trained("vae"), tmp_path / "samples.npz", "n=3")
     model = Run.load(trained("vae"), device="cpu").model
     with torch.no_grad():
-        expected = model.decode(torch.from_numpy(arrays["z"])).mean
+        expected = model.decode([torch.from_numpy(arrays["z"])]).mean
     torch.testing.assert_close(torch.from_numpy(arrays["x"]), expected)
 
 
@@ -79,7 +79,9 @@ def test_the_decoder_never_sees_more_than_a_block(trained, tmp_path, monkeypatch
     from vae_runner.models.vae import VAE
 
     sizes, decode = [], VAE.decode
-    monkeypatch.setattr(VAE, "decode", lambda self, z, *rest: (sizes.append(len(z)), decode(self, z, *rest))[1])
+    monkeypatch.setattr(
+        VAE, "decode", lambda self, z, *rest, **more: (sizes.append(len(z[0])), decode(self, z, *rest, **more))[1]
+    )
     drawn(trained("vae"), tmp_path / "samples.npz", "n=2000")
     assert max(sizes) == BLOCK
     assert sum(sizes) >= 2000

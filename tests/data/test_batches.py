@@ -1,3 +1,4 @@
+import dataclasses
 """From stored examples to a batch."""
 
 import pytest
@@ -57,7 +58,7 @@ def test_what_the_encoder_sees_is_the_target_itself_without_a_corruption():
 
 def test_a_corruption_changes_what_the_encoder_sees_and_not_the_target():
     data = InMemory(numbered(10)).open()
-    data.corruption = torch.zeros_like
+    data.corruption = lambda batch: dataclasses.replace(batch, input=torch.zeros_like(batch.x))
     batch = data.batch(data.train, torch.arange(3))
     assert batch.input.abs().sum() == 0
     assert batch.x.abs().sum() > 0

@@ -134,7 +134,7 @@ def test_shapes_and_scales_are_never_mistaken_for_each_other():
 
 def test_a_source_of_sprites_is_binary_images_with_five_factors():
     data = Sprites(limit=100, validation=20, test=30).open()
-    assert data.space == Space((1, 64, 64), "binary", None)
+    assert data.space == Space((1, 64, 64), "binary", factors=5)
     assert (len(data.train), len(data.validation), len(data.test)) == (100, 20, 30)
     assert data.factor_names == ["shape", "scale", "orientation", "position_x", "position_y"]
     batch = data.batch(data.train, torch.arange(100))

@@ -60,7 +60,7 @@ def test_a_channel_of_spatial_latents_is_one_unit():
 
 def test_units_whose_codes_differ_between_examples_are_active():
     experiment = experiment_of()
-    head = experiment.model.posterior_head
+    head = experiment.model.posterior_heads[0]
     with torch.no_grad():
         head.weight[:4] = 0
         head.bias[:4] = torch.tensor([5.0, 0, 0, 0])
@@ -98,11 +98,11 @@ def test_a_traversal_moves_one_unit_and_holds_the_others():
     batch = data.batch(data.train, torch.arange(64))
     seen = []
     experiment.model.eval()
-    hook = experiment.model.top_down.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    hook = experiment.model.decoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     result = traverse(experiment.model, batch, units=3, values=5)
     hook.remove()
     assert result.x.shape == (3, 5, 1, 8, 8)
-    z = seen[0].view(3, 5, 4)
+    z = torch.stack(seen)
     for row, name in zip(z, result.names, strict=True):
         unit = int(name.split()[0].removeprefix("z"))
         moved = row.std(0) > 1e-6

@@ -54,7 +54,7 @@ def test_a_gradient_that_is_not_finite_is_told_from_a_loss(tmp_path, monkeypatch
 
     config = config_of(*RUN, "trainer.epochs=1")
     experiment = build_experiment(config)
-    experiment.model.top_down.register_forward_hook(lambda module, inputs, output: Cliff.apply(output))
+    experiment.model.decoder.register_forward_hook(lambda module, inputs, output: Cliff.apply(output))
     directory = RunDirectory(tmp_path)
     directory.lock()
     directory.config.write_text("seed: 0")

@@ -147,7 +147,7 @@ def test_the_average_follows_its_recursion(tmp_path):
 def test_bf16_computes_in_bf16_and_keeps_weights_and_densities_in_fp32(tmp_path):
     fitting = fitting_of(tmp_path, "trainer.precision=bf16")
     seen = []
-    fitting.experiment.model.top_down.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    fitting.experiment.model.decoder.register_forward_hook(lambda *args: seen.append(args[2].dtype))
     take(fitting)
     assert seen == [torch.bfloat16]
     assert weights(fitting).dtype == torch.float32

@@ -3,18 +3,20 @@
 import math
 from typing import Annotated
 
-from torch import Tensor, nn
+from torch import nn
 
-from vae_runner.architectures.layers import ACTIVATIONS, Activation, Normalisation, Stage, normalisation
+from vae_runner.architectures.layers import (
+    ACTIVATIONS,
+    Activation,
+    FlatStage,
+    Normalisation,
+    Shape,
+    context_size,
+    normalisation,
+    refuse_tokens,
+)
 from vae_runner.data.space import Space
 from vae_runner.settings import Range
-
-
-class FlatStage(Stage):
-    """A stage whose input may be of any shape: it is flattened before the context is joined."""
-
-    def forward(self, h: Tensor, context: Tensor | None = None) -> Tensor:
-        return super().forward(h.flatten(1), context)
 
 
 class MLP:
@@ -32,23 +34,29 @@ class MLP:
         self.width, self.depth, self.dropout = width, depth, dropout
         self.activation, self.normalisation = activation, normalisation
 
-    def bottom_up(self, space: Space, levels: int, context: int) -> nn.ModuleList:
+    def bottom_up(self, space: Space, levels: int, context: Shape) -> nn.ModuleList:
         """One stage per level; the first reads x and the context."""
-        stages: list[Stage] = []
-        for _ in range(levels):
-            stages.append(self._stage(stages[-1].shape[0] if stages else space.size, context))
+        refuse_tokens("mlp", space)
+        stages = [self._stage(space.size, context)]
+        for _ in range(levels - 1):
+            stages.append(self._stage(stages[-1].shape[0], ()))
         return nn.ModuleList(stages)
 
-    def latent_shape(self, feature_shape: tuple[int, ...], latent_dim: int) -> tuple[int, ...]:
+    def latent_shape(self, feature_shape: Shape, latent_dim: int, top: bool) -> Shape:
+        """The shape of the latents of a level with such features; `top`: whether no level lies above it."""
         return (latent_dim,)
 
-    def top_down(self, latent_shape: tuple[int, ...], target_shape: tuple[int, ...], context: int) -> Stage:
-        """From z and the context to features; the target's shape is left to the head that follows."""
+    def top_down(self, latent_shape: Shape, start: Shape, target: Shape, context: Shape) -> FlatStage:
+        """From the latents of a level whose features are `start`, and the context, to features for the level below."""
         return self._stage(math.prod(latent_shape), context)
 
-    def _stage(self, inputs: int, context: int) -> Stage:
+    def decoder(self, latent_shape: Shape, start: Shape, space: Space, context: Shape) -> FlatStage:
+        """From z and the context to features; the shape of x is left to the head that follows."""
+        return self._stage(math.prod(latent_shape), context)
+
+    def _stage(self, inputs: int, context: Shape) -> FlatStage:
         layers: list[nn.Module] = []
-        size = inputs + context
+        size = inputs + context_size(context, spatial=False)
         for _ in range(self.depth):
             layers += [nn.Linear(size, self.width), *normalisation(self.normalisation, self.width, spatial=False)]
             layers += [ACTIVATIONS[self.activation]()]

@@ -4,6 +4,7 @@ COMMANDS = {
     "train": "train a model, or with -m a sweep of them; resume=DIR continues one",
     "evaluate": "figures about a run's model",
     "sample": "new examples from a run's model",
+    "translate": "from pictures to pictures, with a run's model of condition=image",
     "reconstruct": "examples beside what a run's model makes of them",
     "traverse": "what each latent dimension of a run's model does",
     "compare": "a table of runs and sweeps, and their curves",

@@ -98,3 +98,14 @@ def refuse_directory(directory: Path, blamed: str) -> None:
         raise UserError(f"{blamed}: {directory} {problem}; make it first, or type another place")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise UserError(f"{blamed}: {directory} cannot be written to; type another place")
+
+
+def refuse_file(file: Path, overwrite: bool) -> None:
+    """Raises UserError, before anything is computed, where the .npz `file` cannot or must not be written."""
+    if file.is_dir():
+        raise UserError(f"out={file}: is a directory; type out={file / 'samples.npz'}")
+    if file.suffix != ".npz":
+        raise UserError(f"out={file}: must end in .npz; type out={file}.npz")
+    if file.exists() and not overwrite:
+        raise UserError(f"out={file}: is there already; type another name, or overwrite=true")
+    refuse_directory(file.parent, f"out={file}")

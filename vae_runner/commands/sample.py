@@ -18,7 +18,7 @@ from vae_runner.commands.runs import (
     described,
     file_name,
     load_run,
-    refuse_directory,
+    refuse_file,
     save_picture,
     writing,
 )
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
     from vae_runner.build import Run
 
+N = 64
 SHOWN, SHOWN_AS_LINES = 100, 40  # samples in the picture, at most
 COLUMNS = 10
+HELD_OUT = 256  # examples whose conditions take turns, where there is no list of all conditions
 
 
 def main(args: Sequence[str]) -> int:
@@ -41,7 +43,12 @@ def main(args: Sequence[str]) -> int:
 def sample(
     *,
     run: RunPath,
-    n: Annotated[int, Range(1, 10**9), "how many"] = 64,
+    n: Annotated[
+        Annotated[int, Range(1, 10**9)] | None, "how many; null: 64, or a hundred in rows of one class"
+    ] = None,
+    label: Annotated[
+        str | None, "of this class, or these attributes (1,0,0.5), or this picture's; null: of any"
+    ] = None,
     out: Annotated[str | None, "a new .npz for all of them: x, z and how they were drawn"] = None,
     overwrite: Overwrite = False,
     seed: Seed = 0,
@@ -53,50 +60,77 @@ def sample(
 ) -> int:
     """New examples from a run's model: z from the prior, then x.
 
-    A picture of them, of the first hundred at most, goes into the run. On one seed a larger n only adds examples.
+    A picture of them, of the first hundred at most, goes into the run; of a model that is conditioned on classes, with
+    a row for each. Without label=, classes take turns, or else the conditions of held-out examples. On one seed a
+    larger n only adds examples.
     """
     file = Path(out).expanduser() if out is not None else None
     if file is not None:
-        _refuse(file, overwrite)
+        refuse_file(file, overwrite)
     loaded = load_run(run, device=device, weights=weights, trust=trust)
 
     from vae_runner.evaluation.evaluate import Preserved
     from vae_runner.evaluation.sampling import sample_blocks
     from vae_runner.reporting import pictures
 
-    how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": draw, "weights": weights}
     space = loaded.model.space
-    shown = min(n, SHOWN if space.image else SHOWN_AS_LINES)
+    most = SHOWN if space.image else SHOWN_AS_LINES
     with Preserved(loaded.model, loaded.device, seed):
-        blocks = sample_blocks(loaded.model, n if file else shown, temperature=temperature, draw=draw)
+        c, kinds = _conditions(loaded, label, seed)
+    total = n or (max(most // len(kinds), 1) * len(kinds) if kinds else N)
+    shown = min(total, most)
+    of_each = shown // len(kinds) if kinds else 0
+    shown = of_each * len(kinds) or shown
+    how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": draw, "weights": weights}
+    with Preserved(loaded.model, loaded.device, seed):
+        blocks = sample_blocks(loaded.model, total if file else shown, c, temperature=temperature, draw=draw)
         first = next(blocks)
         if file:
-            _write(file, loaded, n, itertools.chain([first], blocks), how)
+            _write(file, loaded, total, itertools.chain([first], blocks), c, how)
             print(file)
+    x = first[1][:shown]
+    if of_each:
+        x = x.unflatten(0, (of_each, -1)).transpose(0, 1).flatten(0, 1)
     image = pictures.draw_examples(
         space,
-        first[1][:shown],
-        columns=min(COLUMNS, math.ceil(math.sqrt(shown))),
-        title=f"samples, {described(loaded, weights)}",
+        x,
+        columns=of_each or min(COLUMNS, math.ceil(math.sqrt(shown))),
+        row_labels=kinds if of_each else None,
+        title=f"samples{f' of {label}' if label else ''}, {described(loaded, weights)}",
     )
-    save_picture(loaded, f"samples/{file_name(sample, n=shown, **how)}", image)
-    if n > shown and not file:
-        print(f"a picture shows the first {shown}; out=FILE.npz keeps all {n}")
+    of = None if label is None else Path(label).name
+    save_picture(loaded, f"samples/{file_name(sample, n=n and shown, label=of, **how)}", image)
+    if total > shown and not file:
+        print(f"a picture shows the first {shown}; out=FILE.npz keeps all {total}")
     return 0
 
 
-def _refuse(file: Path, overwrite: bool) -> None:
-    """Raises UserError, before anything is computed, where `file` cannot or must not be written."""
-    if file.is_dir():
-        raise UserError(f"out={file}: is a directory; type out={file / 'samples.npz'}")
-    if file.suffix != ".npz":
-        raise UserError(f"out={file}: must end in .npz; type out={file}.npz")
-    if file.exists() and not overwrite:
-        raise UserError(f"out={file}: is there already; type another name, or overwrite=true")
-    refuse_directory(file.parent, f"out={file}")
+def _conditions(run: "Run", label: str | None, seed: int) -> "tuple[Tensor | None, list[str]]":
+    """The conditions that take turns, None for a model without, and their names where each kind has its turn."""
+    import torch
+
+    condition = run.model.condition
+    if condition is None:
+        if label is not None:
+            raise UserError(f"label={label}: this model is not conditioned on anything; train one with variant=cvae")
+        return None, []
+    if label is not None:
+        return condition.parse(label).to(run.device), []
+    if (each := condition.each()) is not None:
+        return each[0].to(run.device), each[1]
+    examples = run.data.test if len(run.data.test) else run.data.train
+    chosen = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[:HELD_OUT]
+    return run.data.batch(examples, chosen.to(run.device)).c, []
 
 
-def _write(file: Path, run: "Run", n: int, blocks: "Iterator[tuple[Tensor, Tensor]]", how: dict[str, Any]) -> None:
+def _write(
+    file: Path,
+    run: "Run",
+    n: int,
+    blocks: "Iterator[tuple[list[Tensor], Tensor]]",
+    c: "Tensor | None",
+    how: dict[str, Any],
+) -> None:
     """Writes x as it is drawn, so that n is bounded by the disk and not by memory; z is small.
 
     Raises UserError where the disk is too full.
@@ -107,17 +141,22 @@ def _write(file: Path, run: "Run", n: int, blocks: "Iterator[tuple[Tensor, Tenso
     needed, free = 4 * math.prod(shape), shutil.disk_usage(file.parent).free
     if needed > free:
         raise UserError(f"out={file}: {n} samples need {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free there")
-    codes: list[Tensor] = []
+    codes: list[list[Tensor]] = []
 
     def xs() -> Iterator[Any]:
-        for z, x in blocks:
-            codes.append(z)
+        for latents, x in blocks:
+            codes.append(latents)
             yield x.numpy()
 
     def others() -> dict[str, Any]:
         import torch
 
-        return {"z": torch.cat(codes).numpy(), **how, "run": str(run.directory), "step": run.step}
+        levels = [torch.cat(level).numpy() for level in zip(*codes, strict=True)]
+        named = {"z": levels[0]} if len(levels) == 1 else {f"z_{i}": z for i, z in enumerate(levels, start=1)}
+        if c is not None:
+            # named as data=arrays looks for labels
+            named["c" if c.is_floating_point() else "y"] = c.cpu()[torch.arange(n) % len(c)].numpy()
+        return {**named, **how, "run": str(run.directory), "step": run.step}
 
     with writing(file, "type another place"):
         write_npz(file, "x", shape, xs(), others)

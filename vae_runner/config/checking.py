@@ -124,16 +124,22 @@ class _Checker:
                 self._check_nested(f"{key}.{name}", item)
 
     def _check_requirements(self, classes: Mapping[str, type]) -> None:
+        settings, provided = {}, {}
         for group, cls in classes.items():
             given = {name: value for name, value in self.values[group].items() if name != "_target_"}
-            defaults = {name: setting.default for name, setting in settings_of(cls).items()}
+            settings[group] = {**{name: setting.default for name, setting in settings_of(cls).items()}, **given}
+            provided[group] = set(getattr(cls, "provides", ()))
+            if hasattr(cls, "gives"):
+                provided[group] |= cls.gives(settings[group])
+        for group, cls in classes.items():
             requirements = dict(getattr(cls, "requires", {}))
             if hasattr(cls, "needs"):
-                requirements |= cls.needs({**defaults, **given})
+                requirements |= cls.needs(settings[group])
             for requirement, why in requirements.items():
-                other, _, capability = requirement.partition(".")
-                if capability not in getattr(classes.get(other), "provides", ()):
-                    self.problems.append(f"{self._option(group)} with {self._option(other)}: {why}")
+                alternatives = [alternative.partition(".") for alternative in requirement.split("|")]
+                if not any(capability in provided.get(other, ()) for other, _, capability in alternatives):
+                    others = " and ".join(self._option(other) for other, _, _ in alternatives)
+                    self.problems.append(f"{self._option(group)} with {others}: {why}")
 
     def _missing(self, key: str) -> None:
         group = key.partition(".")[0]

@@ -108,7 +108,14 @@ def _csv_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
         "ndmin": 2,
         "encoding": "utf-8-sig",
     }
-    arrays: dict[str, Any] = {"x": np.loadtxt(path, dtype=np.float32, usecols=columns, **options)}
+    try:
+        x = np.loadtxt(path, dtype=np.float32, usecols=columns, **options)
+    except ValueError as error:
+        if "string ''" not in str(error):
+            raise
+        # a cell with nothing in it is a missing value; looking for them is slower
+        x = np.loadtxt(path, dtype=np.float32, usecols=columns, converters=lambda cell: float(cell or "nan"), **options)
+    arrays: dict[str, Any] = {"x": x}
     if label is not None:
         texts = np.loadtxt(path, dtype=str, usecols=[names.index(label)], **options)[:, 0]
         arrays[label] = texts.astype(np.float64) if all(_is_number(text) for text in texts) else texts

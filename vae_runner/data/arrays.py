@@ -18,10 +18,11 @@ Y_NAMES = ("y", "labels", "targets", "label", "target", "class")
 
 
 class Arrays(Source):
-    """Images (N, H, W), (N, C, H, W) or (N, H, W, C), or vectors (N, D), with or without labels.
+    """Images (N, H, W), (N, C, H, W) or (N, H, W, C), or vectors (N, D), with or without labels and conditions.
 
     x, y: the names of the arrays (in a .csv y is the label's column); None finds `x_train`, `y_train`, `x_test`,
         `y_test` and `x_validation`, `y_validation`, or else one of `x`, `images`, `data` and `y`, `labels`, `targets`.
+    c: the name of the array of conditions, numbers (N, A) or images; with `x_train` and so on, NAME_train and so on.
     layout: where the channels of four-dimensional arrays are; `auto` finds the axis of 4 or fewer.
     scale: `unit` takes the training examples' least and greatest value to 0 and 1 (others are clipped), `standardize`
         their mean and deviation to 0 and 1; each column of vectors by itself, images as a whole.
@@ -33,6 +34,7 @@ class Arrays(Source):
         path: str,
         x: str | None = None,
         y: str | None = None,
+        c: str | None = None,
         layout: Literal["auto", "channels_first", "channels_last"] = "auto",
         scale: Literal["none", "unit", "standardize"] = "none",
         **common,
@@ -41,6 +43,7 @@ class Arrays(Source):
         self.path = path
         self.x = x
         self.y = y
+        self.c = c
         self.layout = layout
         self.scaling = scale
 
@@ -57,18 +60,21 @@ class Arrays(Source):
             listed = ", ".join(f"{xs[split]} {shape}" for split, shape in shapes.items())
             raise UserError(f"{self.origin}: examples of different shapes: {listed}")
         labels, classes, class_names = self._labels({split: (name, arrays[name]) for split, name in ys.items()}, splits)
+        conditions = self._conditions(arrays, splits)
         return Stored(
-            **{split: TensorSplit(x, labels.get(split)) for split, x in splits.items()},  # type: ignore[arg-type]
+            **{  # type: ignore[arg-type]
+                split: TensorSplit(x, labels.get(split), c=conditions.get(split)) for split, x in splits.items()
+            },
             classes=classes,
             class_names=class_names,
         )
 
     def _choose(self, arrays: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
         """Split -> the name of its examples, and of its labels."""
-        names = list(arrays)
+        names = [name for name in arrays if name != self.c]
         for key, name in (("x", self.x), ("y", self.y)):
             if name is not None and name not in arrays:
-                raise UserError(f"data.{key}={name}: {self.path} holds {', '.join(names)}")
+                raise UserError(f"data.{key}={name}: {self.path} holds {', '.join(arrays)}")
         if self.x is None and "x_train" in arrays:
             known = ("train", "test", "validation")
             xs = {split: f"x_{split}" for split in known if f"x_{split}" in arrays}
@@ -76,8 +82,8 @@ class Arrays(Source):
             if ys and ys.keys() != xs.keys():
                 raise UserError(f"{self.origin}: holds {', '.join(names)}; labels for all of the splits or none")
             return xs, ys
-        y = self.y or next((name for name in Y_NAMES if name in arrays and name != self.x), None)
-        x = self.x or next((name for name in X_NAMES if name in arrays and name != y), None)
+        y = self.y or next((name for name in Y_NAMES if name in names and name != self.x), None)
+        x = self.x or next((name for name in X_NAMES if name in names and name != y), None)
         if x is None:
             rest = [name for name in names if name != y]
             if len(rest) != 1:
@@ -105,6 +111,27 @@ class Arrays(Source):
         # bytes that are all 0 or 1 are black and white, not the two darkest of 256 greys; what will be scaled keeps its
         # digits until then, for large numbers that differ little are one number to float32
         return x.to(torch.float32 if self.scaling == "none" else torch.float64).contiguous()
+
+    def _conditions(self, arrays: Mapping[str, Any], splits: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Split -> conditions (N, A) or (N, C, H, W), for all splits or none."""
+        if self.c is None:
+            return {}
+        conditions = {}
+        for split, x in splits.items():
+            name = self.c if self.c in arrays else f"{self.c}_{split}"
+            if name not in arrays:
+                raise UserError(f"data.c={self.c}: {self.path} holds {', '.join(arrays)}")
+            value = arrays[name]
+            c = self._examples(name, value if value.ndim > 1 else value[:, None])
+            c = c if c.dtype == torch.uint8 else c.to(torch.float32)
+            if len(c) != len(x) or not bool(c.isfinite().all()):
+                raise UserError(
+                    f"data.c={self.c}: {name} must hold a condition, without NaN, for each of {len(x)} examples"
+                )
+            conditions[split] = c
+        if len({c.shape[1:] for c in conditions.values()}) > 1:
+            raise UserError(f"data.c={self.c}: conditions of different shapes in different splits")
+        return conditions
 
     def _channels_last(self, name: str, shape: tuple[int, ...]) -> bool:
         if self.layout != "auto":
@@ -174,16 +201,22 @@ class Arrays(Source):
         # the columns of a table have units of their own, the pixels of an image share one
         axes = (0,) if values.ndim == 2 else tuple(range(values.ndim))
         if self.scaling == "unit":
-            shift = values.amin(axes, keepdim=True)
-            width = values.amax(axes, keepdim=True) - shift
+            shift = values.nan_to_num(torch.inf).amin(axes, keepdim=True)
+            width = values.nan_to_num(-torch.inf).amax(axes, keepdim=True) - shift
         else:
-            shift = values.mean(axes, keepdim=True)
-            width = values.std(axes, correction=0, keepdim=True)
+            shift = values.nanmean(axes, keepdim=True)
+            width = (values - shift).square().nanmean(axes, keepdim=True).sqrt()
+        if not bool(shift.isfinite().all()):
+            raise UserError(
+                f"data.scale={self.scaling}: a column of {self.path} holds no value to scale by; leave it out"
+            )
         width = torch.where(width > 0, width, 1)
 
         def scaled(split: Split) -> Split:
+            everything = torch.arange(len(split))
             x = ((_values(split) - shift) / width).to(torch.float32)
-            return TensorSplit(x.clamp_(0, 1) if self.scaling == "unit" else x, split.take(torch.arange(len(split)))[1])
+            x = x.clamp_(0, 1) if self.scaling == "unit" else x
+            return TensorSplit(x, split.take(everything)[1], c=split.context(everything))
 
         return scaled(train), scaled(validation), scaled(test)
 

@@ -14,7 +14,7 @@ class Data:
     """Three splits of one space, and the way from a split to a batch.
 
     class_names: of the classes y counts, in their order. factor_names: of the columns of y, where y is (N, F).
-    corruption: makes what the encoder sees from x; None leaves it as it is.
+    corruption: changes what the encoder sees of a batch. condition: fills in what the model is told besides.
     """
 
     def __init__(
@@ -35,7 +35,8 @@ class Data:
         self.binarize = binarize
         self.class_names = class_names
         self.factor_names = factor_names
-        self.corruption: Callable[[Tensor], Tensor] | None = None
+        self.corruption: Callable[[Batch], Batch] | None = None
+        self.condition: Callable[[Batch], Batch] | None = None
 
     def to(self, device: torch.device | str) -> "Data":
         """The same data with all its examples on `device`."""
@@ -60,4 +61,7 @@ class Data:
         elif self.binarize == "stochastic":
             # torch.bernoulli draws in double precision, at four times the cost
             x = torch.rand(x.shape, device=x.device, generator=generator).lt_(x)
-        return Batch(x=x, input=x if self.corruption is None else self.corruption(x), y=y)
+        batch = Batch(x=x, input=x, y=y, c=split.context(indices), mask=split.mask(indices))
+        for change in (self.corruption, self.condition):
+            batch = batch if change is None else change(batch)
+        return batch

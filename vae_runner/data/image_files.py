@@ -84,6 +84,7 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
 class ImageFiles:
     """Images that still lie in files, with the label of each; `read` decodes them, several at once.
 
+    c: the condition of each, in files too.
     explain: what a message about one of them ends with.
     """
 
@@ -94,6 +95,7 @@ class ImageFiles:
         decoder: Decoder,
         y: Tensor | None = None,
         *,
+        c: "ImageFiles | None" = None,
         skip_unreadable: bool = False,
         explain: Callable[[str, Exception], str] = lambda name, error: f"{name}: not a readable image ({error})",
     ) -> None:
@@ -101,6 +103,7 @@ class ImageFiles:
         self.names = names
         self.decoder = decoder
         self.y = y
+        self.c = c
         self.skip_unreadable = skip_unreadable
         self.explain = explain
 
@@ -113,6 +116,7 @@ class ImageFiles:
             [self.names[i] for i in indices.tolist()],
             self.decoder,
             None if self.y is None else self.y[indices],
+            c=None if self.c is None else self.c.subset(indices),
             skip_unreadable=self.skip_unreadable,
             explain=self.explain,
         )
@@ -149,7 +153,12 @@ class ImageFiles:
                 pool.shutdown(cancel_futures=True)
                 raise
         if readable.all():
-            return TensorSplit(x, self.y)
+            return TensorSplit(x, self.y, c=None if self.c is None else self.c.read().x)
         skipped = [name for name, good in zip(self.names, readable.tolist(), strict=True) if not good]
         logger.warning("skipped %d unreadable images: %s", len(skipped), ", ".join(skipped))
-        return TensorSplit(x[readable], None if self.y is None else self.y[readable])
+        kept = readable.nonzero().flatten()
+        return TensorSplit(
+            x[kept],
+            None if self.y is None else self.y[kept],
+            c=None if self.c is None else self.c.subset(kept).read().x,
+        )

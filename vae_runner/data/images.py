@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ class Images(Source):
     size: (height, width); None takes them as they are, if all are of one size.
     fit: `crop` cuts the middle out, `stretch` changes the proportions.
     channels: 3 colour, 1 grey.
+    c: a folder (or .zip) of conditions: for each image one of the same name, at the same place, the ending aside.
     skip_unreadable: leaves an unreadable image out, and says so, instead of stopping at it.
     """
 
@@ -36,6 +38,7 @@ class Images(Source):
         size: tuple[int, int] | None = None,
         fit: Literal["crop", "stretch"] = "crop",
         channels: Literal[1, 3] = 3,
+        c: str | None = None,
         skip_unreadable: bool = False,
         **common,
     ) -> None:
@@ -44,6 +47,7 @@ class Images(Source):
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.fit = fit
         self.channels = channels
+        self.c = c
         self.skip_unreadable = skip_unreadable
         if self.size is not None and min(self.size) < 1:
             raise UserError(f"data.size={list(self.size)}: height and width must be 1 or more")
@@ -53,21 +57,10 @@ class Images(Source):
         return f"data.path={self.path}"
 
     def load(self) -> Stored:
-        path = Path(self.path).expanduser()
-        if not os.path.exists(path):
-            raise UserError(f"{self.origin}: there is no such folder")
-        if os.path.isfile(path) and path.suffix.lower() != ".zip":
-            raise UserError(
-                f"{self.origin}: not a folder (or a .zip of one); for .npz, .npy, .pt and .csv: data=arrays"
-            )
-        files = open_files(path)
-        names = [name for name in files.names() if name.lower().endswith(EXTENSIONS)]
-        if not names:
-            raise UserError(f"{self.origin}: no images in it (looked for {', '.join(EXTENSIONS)})")
+        files, names = _open(self.path, self.origin)
         prefix, splits = self._splits(names)
-        decoder = Decoder(
-            self.size or self._common_size(files, names), self.channels, self.fit if self.size else "exact"
-        )
+        decoder = self._decoder(files, names)
+        conditions = self._conditions()
         folders = {split: self._class_folders(split, inside) for split, inside in splits.items()}
         labelled = {split for split, classes in folders.items() if classes}
         if len(labelled) not in (0, len(splits)):
@@ -85,10 +78,36 @@ class Images(Source):
                 [prefix + name for name in inside],
                 decoder,
                 y,
+                c=conditions(list(inside)) if conditions else None,
                 skip_unreadable=self.skip_unreadable,
                 explain=self._explain,
             )
         return Stored(**parts, classes=len(class_names) or None, class_names=class_names or None)  # type: ignore[arg-type]
+
+    def _decoder(self, files: Files, names: list[str]) -> Decoder:
+        size = self.size or self._common_size(files, names)
+        return Decoder(size, self.channels, self.fit if self.size else "exact")
+
+    def _conditions(self) -> Callable[[list[str]], ImageFiles] | None:
+        """The names of images below the folder that holds all of them -> their conditions."""
+        if self.c is None:
+            return None
+        origin = f"data.c={self.c}"
+        files, names = _open(self.c, origin)
+        prefix = self._splits(names)[0]
+        known = {os.path.splitext(name.removeprefix(prefix))[0]: name for name in names}
+        decoder = self._decoder(files, names)
+
+        def of(images: list[str]) -> ImageFiles:
+            for image in images:
+                if os.path.splitext(image)[0] not in known:
+                    raise UserError(f"{origin}: has no picture for {image}; each image needs one of the same name")
+            partners = [known[os.path.splitext(image)[0]] for image in images]
+            return ImageFiles(
+                files, partners, decoder, explain=lambda name, error: f"{origin}: {name} ({_line(error)}) is no picture"
+            )
+
+        return of
 
     def _splits(self, names: list[str]) -> tuple[str, dict[str, dict[str, str]]]:
         """The folder that holds everything, and split -> {name below that folder: name inside the split}."""
@@ -132,6 +151,20 @@ class Images(Source):
         if isinstance(error, WrongSizeError):
             return f"{file} {error} and other images are not: set data.size=[height,width] to bring all to one size"
         return f"{file}: not a readable image ({_line(error)}); leave it out with data.skip_unreadable=true"
+
+
+def _open(folder: str, origin: str) -> tuple[Files, list[str]]:
+    """The files in a folder, and the names of the images among them."""
+    path = Path(folder).expanduser()
+    if not os.path.exists(path):
+        raise UserError(f"{origin}: there is no such folder")
+    if os.path.isfile(path) and path.suffix.lower() != ".zip":
+        raise UserError(f"{origin}: not a folder (or a .zip of one); for .npz, .npy, .pt and .csv: data=arrays")
+    files = open_files(path)
+    names = [name for name in files.names() if name.lower().endswith(EXTENSIONS)]
+    if not names:
+        raise UserError(f"{origin}: no images in it (looked for {', '.join(EXTENSIONS)})")
+    return files, names
 
 
 def _labels(inside: list[str], class_names: list[str]) -> Tensor | None:

@@ -62,24 +62,40 @@ class Source:
         """The splits after whatever may depend on what the training examples turned out to be."""
         return train, validation, test
 
-    def open(self) -> Data:
-        """The checked data. Raises UserError for too few examples, NaN, or values that cannot be binarised."""
+    def open(self, missing: bool = False) -> Data:
+        """The checked data; missing: NaN stands for a value that is not known.
+
+        Raises UserError for too few examples, values that are not finite, or that cannot be binarised.
+        """
         stored = self.load()
-        self._refuse_nan(stored)
+        self._refuse_nan(stored, missing)
         splits = [examples.read() for examples in self._divide(stored)]
         if len(splits[0]) < 2:
             raise UserError(f"{self.origin}: {len(splits[0])} examples to train on, at least 2 are needed")
         train, validation, test = self.scale(*splits)
         support = max((split.support() for split in (train, validation, test) if len(split)), key=SUPPORTS.index)
         if self.binarize != "none":
+            if missing:
+                raise UserError(
+                    f"data.binarize={self.binarize} with corruption=missing: what is missing would become black: "
+                    f"set data.binarize=none, or type corruption=mask_random if nothing is missing"
+                )
             if support == "real":
                 raise UserError(
                     f"data.binarize={self.binarize}: the values of {self.origin} are not within [0, 1]; "
                     f"scale them first (arrays: data.scale=unit) or set data.binarize=none"
                 )
             support = "binary"
+        (_, y), c = train.take(torch.arange(1)), train.context(torch.arange(1))
         return Data(
-            Space(train.shape, support, stored.classes),
+            Space(
+                train.shape,
+                support,
+                stored.classes,
+                ragged=train.mask(torch.arange(1)) is not None,
+                factors=0 if y is None or y.ndim == 1 else y.shape[1],
+                context=() if c is None else tuple(c.shape[1:]),
+            ),
             train,
             validation,
             test,
@@ -88,13 +104,15 @@ class Source:
             factor_names=stored.factor_names,
         )
 
-    def _refuse_nan(self, stored: Stored) -> None:
+    def _refuse_nan(self, stored: Stored, missing: bool) -> None:
         # before they are divided, so that the message counts examples as the user's file does
         own = {"training": stored.train, "validation": stored.validation, "test": stored.test}
         for name, split in own.items():
-            first = split.first_not_finite() if isinstance(split, TensorSplit) else None
+            first = split.first_not_finite(missing) if isinstance(split, TensorSplit) else None
             if first is not None:
-                raise UserError(f"{self.origin}: NaN or infinite values in {name} example {first}, counted from 0")
+                what = "infinite values" if missing else "NaN or infinite values"
+                advice = "" if missing else "; where NaN stands for what is not known, type corruption=missing"
+                raise UserError(f"{self.origin}: {what} in {name} example {first}, counted from 0{advice}")
 
     def _divide(self, stored: Stored) -> tuple[Examples, Examples, Examples]:
         total = len(stored.train)

@@ -9,16 +9,24 @@ from torch import Tensor
 class Space:
     """The space the examples live in.
 
-    shape: of one example, without the batch: `(D,)` vectors, `(C, H, W)` images.
-    support: `binary` {0, 1}, `unit` [0, 1], `real`.
-    classes: how many, where the data has labels.
-    ragged: whether examples differ in length (then `Batch.mask` is given).
+    shape: of one example, without the batch: `(D,)` vectors, `(C, H, W)` images, `(T, D)` sequences, `(T,)` text.
+    support: `binary` {0, 1}, `unit` [0, 1], `real`, or `categorical`, 0 to categories - 1, as in text.
+    classes: how many, where the data has labels. factors: how many columns these have, where they are (N, F).
+    ragged: whether examples differ in length (then `Batch.mask` is given, and T is the longest).
+    context: the shape of the condition that the data itself brings along, if any.
     """
 
     shape: tuple[int, ...]
     support: str
     classes: int | None = None
     ragged: bool = False
+    categories: int | None = None
+    factors: int = 0
+    context: tuple[int, ...] = ()
+
+    @property
+    def sequence(self) -> bool:
+        return len(self.shape) == 2 or self.support == "categorical"
 
     @property
     def image(self) -> bool:

@@ -93,6 +93,12 @@ class SpriteSplit:
     def to(self, device: torch.device | str) -> "SpriteSplit":
         return SpriteSplit(*(t.to(device) for t in (self.places, self.canvases, self.sizes, self.strides)))
 
+    def mask(self, indices: Tensor) -> None:
+        return None
+
+    def context(self, indices: Tensor) -> None:
+        return None
+
     def support(self) -> str:
         return "binary"
 

@@ -33,6 +33,10 @@ class DiagonalGaussian:
         """Those of some of the N examples."""
         return DiagonalGaussian(self.mean[examples], self.log_variance[examples])
 
+    def detach(self) -> "DiagonalGaussian":
+        """The same Gaussians, whose parameters no gradient reaches."""
+        return DiagonalGaussian(self.mean.detach(), self.log_variance.detach())
+
     def sample(self, samples: int = 1, temperature: float = 1.0) -> Tensor:
         """Reparameterised samples (samples, N, *latent_shape); `temperature` multiplies the standard deviation."""
         deviation = (0.5 * self.log_variance).exp()

@@ -105,8 +105,8 @@ def evaluate(
                 units = torch.cat([level.kl_units.double().sum(0) for level in evidence.levels])
                 kl_units = units if kl_units is None else kl_units + units
                 estimate = evidence.kl_is_estimate
-                if information is None and len(evidence.levels) == 1:
-                    information = mutual_information(evidence.levels[0], MUTUAL_INFORMATION_EXAMPLES)
+                if information is None and hasattr(evidence.top.q, "__getitem__"):
+                    information = mutual_information(evidence.top, MUTUAL_INFORMATION_EXAMPLES)
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / seen for name, value in total.items()}
         log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
@@ -140,7 +140,7 @@ def figures_of(losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], 
         figures["log_px"] = evidence.log_px.mean()
         if evidence.has_density:
             figures["kl"] = evidence.kl.mean()
-    return figures
+    return figures | {name: value.detach() for name, value in evidence.figures.items()}
 
 
 def _by_unit(code: Tensor) -> Tensor:

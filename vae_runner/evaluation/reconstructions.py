@@ -13,7 +13,8 @@ from vae_runner.data.space import Batch
 class Reconstruction:
     """x (N, *shape): means of p(x|z) at the codes, the means of q(z|x).
 
-    squared_error: from the target, mean over the values of an example, (N,). log_px: log p(x|z) there, nats, (N,).
+    squared_error: from the target, mean over the values of an example that count, (N,); the share of wrong ones, where
+    values are categories. log_px: log p(x|z) there, nats, (N,).
     """
 
     x: Tensor
@@ -23,6 +24,11 @@ class Reconstruction:
 
 @torch.no_grad()
 def reconstruct(model: Any, batch: Batch) -> Reconstruction:
-    px = model.decode(model.encode(batch), model.context(batch))
-    error = (px.mean - batch.x).square().flatten(1).mean(1)
-    return Reconstruction(px.mean, error, px.log_prob(batch.x, batch.mask))
+    codes, context = model.encode(batch), model.context(batch)
+    mean = model.decode(codes, context, temperature=0.0).mean
+    error = (mean - batch.x).square() if batch.x.is_floating_point() else (mean != batch.x).float()
+    counts = torch.ones_like(error) if batch.mask is None else batch.mask.expand_as(error)
+    told = model.decode(codes, context, x=batch.x)
+    return Reconstruction(
+        mean, (error * counts).flatten(1).sum(1) / counts.flatten(1).sum(1), told.log_prob(batch.x, batch.mask)
+    )

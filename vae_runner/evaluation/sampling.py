@@ -1,4 +1,4 @@
-"""Examples from the model alone: z ~ p(z), then the mean of p(x|z) or a draw from it, block by block."""
+"""Examples from the model alone: z ~ p(z|c), then the mean of p(x|z,c) or a draw from it, block by block."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -8,22 +8,36 @@ from torch import Tensor
 
 BLOCK = 256  # examples decoded at a time
 
+Draw = Literal["mean", "sample"]
+
 
 @torch.no_grad()
-def sample(model: Any, *, temperature: float = 1.0, draw: Literal["mean", "sample"] = "mean") -> tuple[Tensor, Tensor]:
-    """A block of latents z (BLOCK, *latent_shape) and of x (BLOCK, *shape), with the global random state."""
-    z = model.sample_latents(BLOCK, temperature=temperature)
-    px = model.decode(z)
-    return z, px.mean if draw == "mean" else px.sample()
+def sample(
+    model: Any, c: Tensor | None = None, *, temperature: float = 1.0, draw: Draw = "mean"
+) -> tuple[list[Tensor], Tensor]:
+    """A block of latents (BLOCK, *latent_shape) of every level and of x (BLOCK, *shape), by the global random state.
+
+    c: conditions (BLOCK, ...), of a model that has them. What they show of x is x.
+    """
+    context = None if c is None else model.condition(c)
+    latents = model.sample_latents(BLOCK, context, temperature)
+    px = model.decode(latents, context, temperature=temperature)
+    x = px.mean if draw == "mean" else px.sample()
+    return latents, model.condition.reveal(x, c) if hasattr(model.condition, "reveal") else x
 
 
 def sample_blocks(
-    model: Any, n: int, *, temperature: float = 1.0, draw: Literal["mean", "sample"] = "mean"
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """n samples as blocks of (z, x) on the CPU, in float32.
+    model: Any, n: int, c: Tensor | None = None, *, temperature: float = 1.0, draw: Draw = "mean"
+) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """n samples as blocks of (latents, x) on the CPU, in float32 but for tokens.
 
-    Whole blocks are drawn, whatever n: on one random state, a larger n only adds examples after the same first ones.
+    c: conditions (K, ...) that take turns: sample i is of c[i % K]. Whole blocks are drawn, whatever n: on one random
+    state, a larger n only adds examples after the same first ones.
     """
     for start in range(0, n, BLOCK):
-        z, x = sample(model, temperature=temperature, draw=draw)
-        yield z[: n - start].float().cpu(), x[: n - start].float().cpu()
+        turns = None if c is None else c[torch.arange(start, start + BLOCK, device=c.device) % len(c)]
+        latents, x = sample(model, turns, temperature=temperature, draw=draw)
+        yield (
+            [z[: n - start].float().cpu() for z in latents],
+            (x.float() if x.is_floating_point() else x)[: n - start].cpu(),
+        )

@@ -28,26 +28,35 @@ def traverse(
 ) -> Traversal:
     """Moves each of the most used `units` of the batch's example number `start` across the codes of the whole batch.
 
-    A unit goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values` steps.
+    Units of all levels are compared; the levels below a moved one are what the prior expects there. A unit goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values` steps.
     Units come in the order of their KL, or, where there is none by unit, of the variance of their codes. A unit of
     spatial latents is a channel, moved as a whole.
     """
-    level = model.infer(batch)[0]
-    code = level.code
-    flat = code.flatten(2).mean(2) if code.dim() > 2 else code
-    mean, deviation = flat.mean(0), flat.std(0, correction=0)
-    has_kl = level.has_density and not level.kl_is_estimate
-    use = level.kl_units.mean(0) if has_kl else deviation.square()
-    chosen = use.argsort(descending=True)[:units]
-    places = [span * (2 * step / (values - 1) - 1) for step in range(values)]  # exactly 0 in the middle
+    levels = model.infer(batch)
+    flat = [_by_unit(level.code) for level in levels]
+    has_kl = all(level.has_density and not level.kl_is_estimate for level in levels)
+    use = [
+        level.kl_units.mean(0) if has_kl else code.var(0, correction=0)
+        for level, code in zip(levels, flat, strict=True)
+    ]
+    order = torch.cat(use).argsort(descending=True)[:units].tolist()
+    places = [(level, unit) for level, code in enumerate(flat) for unit in range(code.shape[1])]
+    steps = torch.tensor([span * (2 * step / (values - 1) - 1) for step in range(values)])  # exactly 0 in the middle
 
-    z = code[start].expand(len(chosen), values, *code.shape[1:]).clone()
-    for row, unit in zip(z, chosen.tolist(), strict=True):
-        targets = mean[unit] + deviation[unit] * torch.tensor(places, dtype=code.dtype, device=code.device)
-        row[:, unit] = targets.view(-1, *[1] * (row.dim() - 2))
-    context = model.context(batch)
-    if context is not None:
-        context = context[start].expand(len(chosen) * values, -1)
-    x = model.decode(z.flatten(0, 1), context).mean.unflatten(0, (len(chosen), values))
-    names = [f"z{unit}  {float(use[unit]):.2f}" for unit in chosen.tolist()]
-    return Traversal(x, places, names, "KL (nats)" if has_kl else "variance of the codes")
+    codes, context = [code[start : start + 1] for code in model.encode(batch)], model.context(batch)
+    context = None if context is None else context[start : start + 1].expand(values, *context.shape[1:])
+    decoded, names = [], []
+    for level, unit in [places[i] for i in order]:
+        given = [code.expand(values, *code.shape[1:]).clone() for code in codes[level:]]
+        moved = flat[level][:, unit].mean() + flat[level][:, unit].std(correction=0) * steps.to(given[0])
+        given[0][:, unit] = moved.view(-1, *[1] * (given[0].dim() - 2))
+        # the levels below follow, as they are expected to from those above
+        latents = model.sample_latents(values, context, 0.0, given=given)
+        decoded.append(model.decode(latents, context, temperature=0.0).mean)
+        name = f"z{unit}" if len(levels) == 1 else f"z{level + 1}.{unit}"
+        names.append(f"{name}  {float(use[level][unit]):.2f}")
+    return Traversal(torch.stack(decoded), steps.tolist(), names, "KL (nats)" if has_kl else "variance of the codes")
+
+
+def _by_unit(code: Tensor) -> Tensor:
+    return code.flatten(2).mean(2) if code.dim() > 2 else code

@@ -1,5 +1,5 @@
 """How latents are wired."""
 
-from vae_runner.models.vae import VAE
+from vae_runner.models.vae import VAE, Ladder
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "Ladder"]

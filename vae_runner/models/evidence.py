@@ -16,16 +16,31 @@ from torch import Tensor
 
 @dataclass
 class Level:
-    """The latents of one level: z (S, B, *latent_shape) drawn from q(z|x), and the prior p(z) they are held against."""
+    """The latents of one level: z (S, B, *latent_shape) drawn from q(z|x), and the prior p(z) they are held against.
+
+    q is over B examples; below the top of a ladder q and p are over S*B, for they follow from the level above.
+    features: what the network knows of a level when z is drawn, (S*B, ...); the level below goes on from there.
+    """
 
     z: Tensor
     q: Any
     p: Any
+    features: Tensor | None = None
+
+    @property
+    def samples(self) -> int:
+        return len(self.z)
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether q and p are over S*B examples."""
+        return len(self.q.mean) != self.z.shape[1]
 
     @property
     def code(self) -> Tensor:
-        """The deterministic representation (B, *latent_shape): the mean of q."""
-        return self.q.mean
+        """The deterministic representation (B, *latent_shape): the mean of q, over the samples of the level above."""
+        mean = self.q.mean
+        return mean.view(self.z.shape).mean(0) if self.per_sample else mean
 
     @property
     def has_density(self) -> bool:
@@ -35,12 +50,18 @@ class Level:
     @cached_property
     def log_q(self) -> Tensor:
         """log q(z|x), (S, B)."""
-        return self.q.log_prob(self.z)
+        return self.density(self.q)
 
     @cached_property
     def log_p(self) -> Tensor:
         """log p(z), (S, B)."""
-        return self.p.log_prob(self.z)
+        return self.density(self.p)
+
+    def density(self, distribution: Any) -> Tensor:
+        """The log-density of z under a distribution over z, over B examples or over S*B, (S, B)."""
+        if self.per_sample:
+            return distribution.log_prob(self.z.flatten(0, 1)[None]).view(self.z.shape[:2])
+        return distribution.log_prob(self.z)
 
     @cached_property
     def closed_form_kl(self) -> Tensor | None:
@@ -48,30 +69,42 @@ class Level:
 
     @property
     def kl_is_estimate(self) -> bool:
-        """Whether `kl_units` is a Monte Carlo estimate from the S samples, which may be negative."""
+        """Whether `kl_units` is a Monte Carlo estimate of log q - log p, which may be negative."""
         return self.closed_form_kl is None
 
     @cached_property
     def kl_units(self) -> Tensor:
         """KL(q(z|x) || p(z)) by unit, (B, units); one unit for the whole level where there is no closed form."""
-        if self.closed_form_kl is not None:
-            return self.closed_form_kl
-        return (self.log_q - self.log_p).mean(0)[:, None]
+        kl = self.closed_form_kl
+        if kl is None:
+            return (self.log_q - self.log_p).mean(0)[:, None]
+        return kl.unflatten(0, self.z.shape[:2]).mean(0) if self.per_sample else kl
 
 
 @dataclass
 class Evidence:
-    """A decoded batch: px = p(x|z) over S*B examples, its target x (B, *shape), and the levels z was drawn at."""
+    """A decoded batch: px = p(x|z) over S*B examples, its target x (B, *shape), and the levels z was drawn at.
+
+    levels: the one next to x first. context: what the networks were told besides, (B, ...). penalties: scalars that
+    every objective adds to its loss. figures: scalars that are only logged.
+    """
 
     px: Any
     x: Tensor
     mask: Tensor | None
     levels: list[Level]
-    penalties: dict[str, Tensor] = field(default_factory=dict)  # scalars that every objective adds to its loss
+    context: Tensor | None = None
+    penalties: dict[str, Tensor] = field(default_factory=dict)
+    figures: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
         return len(self.levels[0].z)
+
+    @property
+    def top(self) -> Level:
+        """The level that is held against the configured prior."""
+        return self.levels[-1]
 
     @property
     def has_density(self) -> bool:

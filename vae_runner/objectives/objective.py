@@ -29,6 +29,10 @@ class Objective(nn.Module):
     provides: ClassVar[set[str]] = set()
     samples = 1  # draws of z per example
 
+    def __init__(self, model: Any, examples: int) -> None:
+        """model: to build other players for; it is not kept. examples: how many there are to train on."""
+        super().__init__()
+
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         """The terms of the loss by name, scalars in nats per example, means over the batch."""
         raise NotImplementedError

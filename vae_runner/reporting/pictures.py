@@ -24,14 +24,19 @@ def draw_examples(
     x: Tensor,
     *,
     columns: int = 10,
+    row_labels: Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
     title: str | None = None,
     limits: Limits | None = None,
 ) -> Image.Image:
-    """N examples or samples (N, *shape). titles: one per example, for lines only: a grid of images has no room."""
+    """N examples or samples (N, *shape). titles: one per example, for lines only: a grid of images has no room.
+
+    row_labels: of a grid of images; lines are titled by that of their row.
+    """
     limits = limits or limits_of(space, x)
     if _is_image(space):
-        return grids.grid(_as_images(space, x), columns, title=title, limits=limits)
+        return grids.grid(_as_images(space, x), columns, row_labels=row_labels, title=title, limits=limits)
+    titles = titles or (None if row_labels is None else [row_labels[i // columns] for i in range(len(x))])
     return figures.line_plots({"x": x.flatten(1)}, titles=titles, title=title, limits=limits)
 
 

@@ -131,7 +131,7 @@ class Fitting:
         # under a warm-up the training loss is of another objective than the validation loss, which is of the final one
         kl_is_full = experiment.kl.schedule(done - 1) == 1
         with self.averaged():
-            if experiment.model.fits_prior:
+            if experiment.model.fits_prior and "matches_prior" not in experiment.objective.provides:
                 self._fit_prior()
             if len(split):
                 evaluation = self.evaluate(split)
@@ -145,7 +145,8 @@ class Fitting:
         experiment = self.experiment
         with Preserved(experiment.model, experiment.device, seed=0):
             indices = torch.arange(min(FITTED, len(experiment.data.train)), device=experiment.device)
-            experiment.model.fit_prior(experiment.model.encode(experiment.data.batch(experiment.data.train, indices)))
+            codes = experiment.model.encode(experiment.data.batch(experiment.data.train, indices))
+            experiment.model.fit_prior(codes[-1])
 
     def _compare(self, done: int, value: float | None) -> None:
         assert value is not None
@@ -169,6 +170,7 @@ class Fitting:
             "model": experiment.model.state_dict(),
             "objective": experiment.objective.state_dict(),
             "space": asdict(experiment.data.space),
+            "examples": len(experiment.data.train),
             "step": done,
             "epoch": done / self.budget.steps_per_epoch,
         }

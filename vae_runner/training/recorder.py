@@ -24,6 +24,7 @@ from vae_runner.training.experiment import Experiment
 
 SHOWN = 20  # examples in a picture of reconstructions
 SAMPLES = 60  # in a picture of samples
+COLUMNS = 10
 LINES = 12  # in a picture of line plots, which take a hundred times as long to draw as an image
 TRAVERSED = 256  # examples whose codes say how far a unit is moved
 DIVERSITY = 500  # samples, and examples, whose variances are compared
@@ -117,6 +118,17 @@ class Recorder:
         batch = self._fixed_batch(n)
         return self.model.sample(len(batch), self.model.context(batch))
 
+    def _shown_samples(self) -> tuple[Tensor, int]:
+        """Samples for a picture, and its columns: a row per kind of condition, where there are few."""
+        n, columns = (SAMPLES, COLUMNS) if self.is_image else (LINES, COLUMNS)
+        each = self.model.condition.each() if self.model.condition is not None else None
+        if each is None:
+            return self._samples(n), columns
+        c = each[0].to(self.device)
+        columns = max(n // len(c), 1)
+        context = self.model.condition(c).repeat_interleave(columns, 0)
+        return self.model.sample(len(context), context), columns
+
     # pictures
     def pictures(self, done: int) -> None:
         """Reconstructions, samples and traversals, as PNG and in TensorBoard."""
@@ -124,14 +136,14 @@ class Recorder:
         title = self._when(done)
         with Preserved(self.model, self.device, seed=0):
             reconstruction = self.model.reconstruct(self.shown)
-            samples = self._samples(SAMPLES if self.is_image else LINES)
+            samples, columns = self._shown_samples()
             traversal = traverse(self.model, self.fixed)
         corrupted = None if self.shown.input is self.shown.x else self.shown.input
         drawn = {
             "reconstructions": pictures.draw_reconstructions(
                 self.space, self.shown.x, reconstruction, corrupted, title=title, limits=self.limits
             ),
-            "samples": pictures.draw_examples(self.space, samples, title=title, limits=self.limits),
+            "samples": pictures.draw_examples(self.space, samples, columns=columns, title=title, limits=self.limits),
             "traversals": pictures.draw_traversals(
                 self.space, traversal.x, traversal.values, traversal.names, title=title, limits=self.limits
             ),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError
 
-SUPPORTS = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "any real number"}
+SUPPORTS = {"binary": "0 or 1", "unit": "in [0, 1]", "real": "any real number", "categorical": "categories"}
 
 
 class Likelihood(nn.Module):
@@ -35,7 +35,7 @@ class Likelihood(nn.Module):
         if space.support not in cls.supports:
             allowed = " or ".join(words for support, words in SUPPORTS.items() if support in cls.supports)
             given = SUPPORTS.get(space.support, space.support)
-            fix = cls.fixes.get(space.support)
+            fix = "likelihood=categorical" if space.support == "categorical" else cls.fixes.get(space.support)
             advice = f": type {fix}" if fix else ""
             raise UserError(f"likelihood={cls.option} takes values {allowed}, those of this data are {given}{advice}")
 

@@ -44,18 +44,21 @@ class LocationScale(Likelihood):
     ) -> None:
         super().__init__(space)
         self.variance = variance
+        self.axis = 2 if space.sequence else 1  # where means and factors lie side by side: within a step, or as channels
         self.register_buffer("log_scale", torch.tensor(math.log(scale)), persistent=False)
         if variance == "shared":
             self.log_factor = nn.Parameter(torch.zeros(()))
         if variance == "pixel":
-            self.parameter_shape = (2 * space.shape[0], *space.shape[1:])
+            shape = list(space.shape)
+            shape[self.axis - 1] *= 2
+            self.parameter_shape = tuple(shape)
 
     def forward(self, parameters: Tensor) -> Any:
-        """px for means (N, *shape); with `variance=pixel` the logarithms of factors of `scale` follow along dim 1."""
+        """px for means (N, *shape); with `variance=pixel` the logarithms of factors of `scale` follow along `axis`."""
         mean = at_least_float32(parameters)
         if self.variance == "fixed":
             return self.family(mean, self.log_scale)
         if self.variance == "shared":
             return self.family(mean, self.log_scale + bounded_scale(self.log_factor))
-        mean, log_factor = mean.chunk(2, dim=1)
+        mean, log_factor = mean.chunk(2, self.axis)
         return self.family(mean, self.log_scale + bounded_scale(log_factor))

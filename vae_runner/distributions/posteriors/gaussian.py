@@ -12,7 +12,15 @@ class Gaussian(Posterior):
     """A mean and a bounded log-variance per latent dimension."""
 
     per_unit: ClassVar[int] = 2
-    provides: ClassVar[set[str]] = {"density", "divergence", "factorised", "reparameterised", "merge"}
+    provides: ClassVar[set[str]] = {
+        "density",
+        "divergence",
+        "factorised",
+        "reparameterised",
+        "merge",
+        "detachable",
+        "pointwise",
+    }
 
     def forward(self, parameters: Tensor) -> DiagonalGaussian:
         """q for parameters (N, 2 * D, *rest): means first, then log-variances."""

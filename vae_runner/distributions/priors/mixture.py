@@ -43,8 +43,14 @@ class Mixture(Prior):
 
     provides: ClassVar[set[str]] = {"density", "sample", "fitted"}
 
-    def __init__(self, latent_shape: tuple[int, ...], *, components: Annotated[int, Range(1, 10_000)] = 32) -> None:
-        super().__init__(latent_shape)
+    def __init__(
+        self,
+        latent_shape: tuple[int, ...],
+        context: tuple[int, ...] = (),
+        *,
+        components: Annotated[int, Range(1, 10_000)] = 32,
+    ) -> None:
+        super().__init__(latent_shape, context)
         self.logits = nn.Parameter(torch.zeros(components))
         self.means = nn.Parameter(torch.randn(components, *latent_shape))
         self.log_variances = nn.Parameter(torch.zeros(components, *latent_shape))

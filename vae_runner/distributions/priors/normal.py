@@ -15,8 +15,8 @@ class Normal(Prior):
     provides: ClassVar[set[str]] = {"density", "factorised", "sample"}
     zeros: Tensor
 
-    def __init__(self, latent_shape: tuple[int, ...]) -> None:
-        super().__init__(latent_shape)
+    def __init__(self, latent_shape: tuple[int, ...], context: tuple[int, ...] = ()) -> None:
+        super().__init__(latent_shape, context)
         self.register_buffer("zeros", torch.zeros(latent_shape), persistent=False)
 
     def forward(self, context: Tensor | None = None) -> StandardNormal:

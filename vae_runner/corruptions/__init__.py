@@ -1,0 +1,1 @@
+"""What the encoder sees instead of an example."""

@@ -1,0 +1,62 @@
+"""A discriminator holds the aggregate posterior to the prior: the adversarial autoencoder (Makhzani et al. 2016).
+
+    model:         E_q[-log p(x|z)] + weight * E_q(z)[-log D(z)]
+    discriminator: E_p(z)[-log D(z)] + E_q(z)[-log(1 - D(z))]
+
+The prior may be any that can be sampled; it is what the codes are held to, and does not move. With a condition the
+discriminator sees it too, beside codes and beside draws from the prior for the same conditions (their section 2.3).
+"""
+
+import math
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from vae_runner.architectures.layers import context_size
+from vae_runner.data.space import Batch
+from vae_runner.kl import KL
+from vae_runner.models.evidence import Evidence
+from vae_runner.objectives.aggregate import Weight, codes_and_draws
+from vae_runner.objectives.discriminator import Depth, Discriminator, Rate, Width, pass_for_real, tell_apart
+from vae_runner.objectives.objective import Objective, Phase
+
+STANDS_IN = "the discriminator stands in for the KL: leave the kl group as it is, and set objective.weight"
+
+
+class Adversarial(Objective):
+    """discriminator_learning_rate, width, depth: of the discriminator, a fully connected network."""
+
+    provides: ClassVar[set[str]] = {"matches_prior"}
+    requires: ClassVar[dict[str, str]] = {"kl.unused": STANDS_IN}
+
+    def __init__(
+        self,
+        model: Any,
+        examples: int,
+        *,
+        weight: Weight = 10.0,
+        discriminator_learning_rate: Rate = 1e-3,
+        width: Width = 256,
+        depth: Depth = 2,
+    ) -> None:
+        super().__init__(model, examples)
+        context = context_size(model.condition.shape if model.condition else (), spatial=False)
+        size = sum(math.prod(shape) for shape in model.latent_shapes)
+        self.discriminator = Discriminator(size + context, width=width, depth=depth)
+        self.weight, self.learning_rate = weight, discriminator_learning_rate
+
+    def phases(self, model: nn.Module) -> dict[str, Phase]:
+        discriminator = Phase(list(self.discriminator.parameters()), {"lr": self.learning_rate})
+        return {**super().phases(model), "discriminator": discriminator}
+
+    def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
+        return {"reconstruction": -evidence.log_px.mean()}
+
+    def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
+        losses, evidence = super().losses(model, batch, kl)
+        codes, draws = codes_and_draws(model, evidence)
+        fake, real = self.discriminator(codes), self.discriminator(draws.detach())
+        losses["model"]["adversarial"] = self.weight * pass_for_real(fake)
+        classification, evidence.figures["discriminator_accuracy"] = tell_apart(real, fake)
+        losses["discriminator"] = {"classification": classification}
+        return losses, evidence

@@ -1,0 +1,53 @@
+"""The covariance of the aggregate posterior is pulled to that of the prior, the identity: DIP-VAE.
+
+    loss = -ELBO + off_diagonal sum_{i != j} C_ij^2 + diagonal sum_i (C_ii - 1)^2
+    i:  C = Cov_x[mean of q(z|x)]        ii: C = Cov_x[mean of q(z|x)] + E_x[variance of q(z|x)], that of q(z)
+
+Kumar et al. 2018, equations 5 to 7. The covariances are the batch's. In a ladder it acts on the top level.
+"""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor
+
+from vae_runner.kl import KL
+from vae_runner.models.evidence import Evidence
+from vae_runner.objectives.elbo import ELBO
+from vae_runner.settings import Range
+
+Weight = Annotated[float, Range(0, 1_000_000)]
+
+
+class DIP(ELBO):
+    """off_diagonal, diagonal: weights of the penalties on covariances, and on variances that are not one."""
+
+    def __init__(
+        self,
+        model: Any,
+        examples: int,
+        *,
+        kind: Literal["i", "ii"] = "i",
+        off_diagonal: Weight = 10.0,
+        diagonal: Weight = 100.0,
+    ) -> None:
+        super().__init__(model, examples)
+        self.kind, self.off_diagonal, self.diagonal = kind, off_diagonal, diagonal
+
+    @classmethod
+    def needs(cls, settings: dict) -> dict[str, str]:
+        if settings["kind"] == "i":
+            return {}
+        return {"posterior.factorised": "it needs the variances of q(z|x): type posterior=gaussian, or objective=dip_i"}
+
+    def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
+        q = evidence.top.q
+        covariance = torch.atleast_2d(q.mean.flatten(1).T.cov(correction=0))
+        if self.kind == "ii":
+            covariance = covariance + q.log_variance.exp().flatten(1).mean(0).diag()
+        variances = covariance.diag()
+        return {
+            **super().terms(evidence, kl),
+            "off_diagonal": self.off_diagonal * (covariance - variances.diag()).square().sum(),
+            "diagonal": self.diagonal * (variances - 1).square().sum(),
+        }
