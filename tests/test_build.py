@@ -82,9 +82,7 @@ def test_a_config_that_is_no_yaml_is_refused(run_directory):
 
 
 def test_a_class_from_outside_is_used_only_when_trusted(run_directory, tmp_path, monkeypatch):
-    (tmp_path / "mine_for_test.py").write_text(
-        "from vae_runner.objectives import ELBO\nclass Mine(ELBO):\n    pass\n"
-    )
+    (tmp_path / "mine_for_test.py").write_text("from vae_runner.objectives import ELBO\nclass Mine(ELBO):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     config = yaml.safe_load((run_directory / "config.yaml").read_text())
     config["objective"] = {"_target_": "mine_for_test.Mine"}

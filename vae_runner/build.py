@@ -17,6 +17,7 @@ from vae_runner.config.saved import load_saved
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError
+from vae_runner.models.class_latent import ClassLatent
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.device import choose_device
@@ -65,7 +66,7 @@ def build_model(config: Config, space: Space, trusted: bool = True) -> Any:
         for name in ("model", "condition", "posterior", "prior", "likelihood", "architecture")
     }
     architecture = part["architecture"]()
-    return part["model"](
+    model = part["model"](
         space,
         part["condition"],
         architecture,
@@ -74,6 +75,7 @@ def build_model(config: Config, space: Space, trusted: bool = True) -> Any:
         part["likelihood"],
         latent_dim=config["latent_dim"],
     )
+    return ClassLatent(model, architecture) if getattr(model.condition, "inferred", False) else model
 
 
 def build_experiment(config: Config) -> Experiment:

@@ -54,16 +54,22 @@ class KL(nn.Module):
         self.advance(0)
 
     @classmethod
+    def changed(cls, settings: dict) -> list[str]:
+        """The settings by which the KL term is not just the KL."""
+        changed = [key for key, neutral in [("weight", 1), ("free_bits", 0)] if settings.get(key, neutral) != neutral]
+        return changed + (["capacity"] if settings.get("capacity") is not None else [])
+
+    @classmethod
     def gives(cls, settings: dict) -> set[str]:
-        """`plain`: the KL has a weight and nothing else, so that it can act inside a bound of several samples."""
-        floors, capacity = settings.get("free_bits", 0), settings.get("capacity")
-        return {"plain"} if floors == 0 and capacity is None else set()
+        """`plain`: no more than a weight, so that it can act inside a bound of several draws. `unused`: not even that."""
+        changed = cls.changed(settings)
+        plain = {"plain"} if set(changed) <= {"weight"} else set()
+        return plain | ({"unused"} if not changed and not cls.varies else set())
 
     @classmethod
     def needs(cls, settings: dict) -> dict[str, str]:
         """A KL that is weighed, floored or scheduled must exist; at weight 1 throughout, nothing is asked."""
-        changed = [key for key, neutral in [("weight", 1), ("free_bits", 0)] if settings.get(key, neutral) != neutral]
-        changed += ["capacity"] if settings.get("capacity") is not None else []
+        changed = cls.changed(settings)
         if not changed and not cls.varies:
             return {}
         what = " and ".join(f"kl.{key}={settings[key]}" for key in changed) or f"kl={cls.__name__.lower()}"

@@ -102,8 +102,9 @@ def test_word_dropout_hides_the_steps_before_in_training_alone():
 
 @pytest.mark.parametrize(("space", "told"), [(SERIES, False), (IMAGES, False), (ROLL, True), (TEXT, True)])
 def test_teacher_forcing_is_for_binary_data_and_text_unless_it_is_asked_for(space, told):
-    assert hasattr(Recurrent(width=4).decoder((5,), (6,), space, ()), "autoregressive") == told
-    assert hasattr(Recurrent(width=4, teacher_forcing=not told).decoder((5,), (6,), space, ()), "autoregressive") != told
+    default, asked = Recurrent(width=4), Recurrent(width=4, teacher_forcing=not told)
+    assert hasattr(default.decoder((5,), (6,), space, ()), "autoregressive") == told
+    assert hasattr(asked.decoder((5,), (6,), space, ()), "autoregressive") != told
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)

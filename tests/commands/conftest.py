@@ -20,6 +20,11 @@ RUNS = {
     "spatial_ae": ["architecture=resnet", "architecture.spatial=true", "variant=ae"],
     "binarized": ["data.binarize=stochastic"],
     "vectors": ["data=arrays", "data.path={vectors}", "likelihood=gaussian"],
+    "cvae": ["variant=cvae"],
+    "quadrants": ["condition=image", "condition.transform=quadrants", "condition.visible=2", "prior=conditional"],
+    "edges": ["condition=image"],
+    "pairs": ["condition=image", "condition.transform=null", "data=arrays", "data.path={pairs}", "data.c=c"],
+    "attributes": ["condition=attributes", "data=arrays", "data.path={pairs}", "data.c=attributes"],
     "vectors_ae": ["data=arrays", "data.path={vectors}", "likelihood=laplace", "variant=ae"],
 }
 
@@ -30,11 +35,14 @@ def trained(tmp_path_factory) -> Callable[[str], Path]:
     root = tmp_path_factory.mktemp("trained")
     generator = np.random.default_rng(0)
     np.save(root / "vectors.npy", generator.normal(size=(120, 6)).astype(np.float32))
+    images = generator.random((120, 8, 8), dtype=np.float32)
+    numbers = generator.normal(size=(120, 2)).astype(np.float32)
+    np.savez(root / "pairs.npz", x=images, c=1 - images, attributes=numbers)
 
     def directory(name: str) -> Path:
         run = root / name
         if not run.exists():
-            overrides = [text.format(vectors=root / "vectors.npy") for text in RUNS[name]]
+            overrides = [text.format(vectors=root / "vectors.npy", pairs=root / "pairs.npz") for text in RUNS[name]]
             assert main(["train", *QUICK, *overrides, f"hydra.run.dir={run}"]) == 0
         return run
 

@@ -1,4 +1,5 @@
 import dataclasses
+
 """From stored examples to a batch."""
 
 import pytest

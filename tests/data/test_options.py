@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 OPTIONS = sorted((Path(__file__).parents[2] / "configs" / "data").glob("*.yaml"))
 NAMES = {"arrays", "celeba", "cifar10", "digits", "emnist", "fashion_mnist", "images", "kmnist", "mnist", "omniglot"}
-NAMES |= {"sprites", "svhn"}
+NAMES |= {"music", "series", "sprites", "svhn", "text"}
 
 
 def constructor(option: Path):

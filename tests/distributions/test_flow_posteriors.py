@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
-from vae_runner.distributions.flows.masked import MaskedNetwork
-from vae_runner.distributions.posteriors.iaf import InverseAutoregressive
+from vae_runner.distributions.posteriors.iaf import InverseAutoregressive, MaskedNetwork
 from vae_runner.distributions.posteriors.planar import Planar
 from vae_runner.distributions.priors.normal import Normal
 
@@ -22,7 +21,7 @@ def q_of(family, latent_shape: tuple[int, ...], n: int, scale: float = 1.0):
     """In double precision, from random parameters, and with random weights where there are any."""
     posterior = family(latent_shape).double()
     for parameter in posterior.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
+        torch.nn.init.normal_(parameter, std=0.3)
     channels, *rest = latent_shape
     return posterior(scale * torch.randn(n, posterior.per_unit * channels, *rest, dtype=torch.float64))
 
@@ -51,9 +50,10 @@ def test_samples_carry_their_density_and_the_shape_of_the_latents(family, latent
 
 
 def test_the_density_of_samples_is_normalised(family):
-    q = q_of(family, (2,), 1)
+    q = q_of(family, (2,), 1, scale=0.5)
     with torch.no_grad():
-        z = q.sample(200_000)
+        z = q.sample(50_000)
+        # the mean of r / q under q is one for any density r that q covers
         within = torch.distributions.Normal(z.mean(0), 0.4 * z.std(0))
         ratio = (within.log_prob(z).sum(-1) - q.log_prob(z)).exp()
     assert ratio.mean().item() == pytest.approx(1, abs=0.05)
@@ -124,8 +124,8 @@ def test_the_density_is_computed_in_float32_under_autocast(family):
 
 @pytest.mark.parametrize(("size", "width"), [(1, 4), (4, 16), (4, 3), (7, 16)])
 def test_an_output_of_a_masked_network_sees_the_inputs_before_it_and_the_context(size, width):
-    network = MaskedNetwork(size, 2, width).double()
-    z, h = torch.randn(size, dtype=torch.float64), torch.randn(2, dtype=torch.float64)
+    network = MaskedNetwork(size, width).double()
+    z, h = torch.randn(size, dtype=torch.float64), torch.randn(size, dtype=torch.float64)
     for output in range(2):
         of_inputs = jacobian(lambda z: network(z, h)[output], z)  # noqa: B023
         assert torch.equal(of_inputs, of_inputs.tril(-1))

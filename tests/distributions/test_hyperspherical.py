@@ -32,7 +32,9 @@ def on_the_axis(dimensions: int, kappa: float):
             return f(math.cos(angle)) * math.exp(kappa * (math.cos(angle) - 1)) * math.sin(angle) ** (dimensions - 2)
 
         peaks = [math.acos(1 / (1 + dimensions / kappa)), 3 / math.sqrt(kappa), 0.1]
-        return integrate.quad(integrand, 0, math.pi, points=sorted(p for p in peaks if p < math.pi), epsabs=0, limit=500)
+        return integrate.quad(
+            integrand, 0, math.pi, points=sorted(p for p in peaks if p < math.pi), epsabs=0, limit=500
+        )
 
     total = integral(lambda t: 1.0)[0]
     return lambda f: integral(f)[0] / total
@@ -83,6 +85,16 @@ def test_float32_keeps_the_digits_of_the_kl_and_of_its_gradient(dimensions, kapp
     assert results[0] == pytest.approx(results[1], rel=1e-4)
 
 
+def test_the_gradient_of_the_kl_is_the_same_before_and_after_a_sample_is_drawn():
+    gradients = []
+    for drawn in (False, True):
+        q = VonMisesFisher(F.normalize(torch.ones(1, 6), dim=-1), torch.tensor([7.0], requires_grad=True))
+        if drawn:
+            q.sample()
+        gradients.append(torch.autograd.grad(q.kl_units(uniform(6)).sum(), q.kappa)[0].item())
+    assert gradients[0] == gradients[1] > 0
+
+
 def test_the_gradient_of_the_log_density_is_that_of_scipy_by_finite_differences():
     q = vmf(7, 5.0)
     z = F.normalize(torch.randn(1, 1, 7, dtype=torch.float64), dim=-1)
@@ -115,14 +127,14 @@ def test_samples_have_the_distribution_of_t(dimensions, kappa):
 @pytest.mark.parametrize("dimensions", [2, 3, 20])
 def test_samples_lie_on_the_sphere_around_the_direction(dimensions):
     q = vmf(dimensions, 10.0)
-    z = q.sample(20_000)[:, 0]
-    torch.testing.assert_close(z.norm(dim=-1), torch.ones(20_000, dtype=torch.float64))
-    torch.testing.assert_close(z.mean(0), (1 - q.mean_gap) * q.mean[0], atol=0.02, rtol=0)
+    z = q.sample(8_000)[:, 0].detach()
+    torch.testing.assert_close(z.norm(dim=-1), torch.ones(8_000, dtype=torch.float64))
+    torch.testing.assert_close(z.mean(0), (1 - q.mean_gap.detach()) * q.mean[0], atol=0.02, rtol=0)
     # the covariance across the direction is the same in each of the other dimensions
     across = z - (z * q.mean).sum(-1, keepdim=True) * q.mean
     variance = (1 - (z * q.mean).sum(-1).square()).mean() / (dimensions - 1)
     projection = torch.eye(dimensions, dtype=torch.float64) - q.mean.T @ q.mean
-    torch.testing.assert_close(across.T @ across / 20_000, variance * projection, atol=0.02, rtol=0)
+    torch.testing.assert_close(across.T @ across / 8_000, variance * projection, atol=0.02, rtol=0)
 
 
 def test_the_gradient_of_a_sample_is_that_of_its_quantile():
@@ -142,7 +154,7 @@ def test_the_gradient_of_a_sample_is_that_of_its_quantile():
 def test_the_mean_gradient_of_samples_is_the_gradient_of_their_mean():
     for dimensions, kappa in ((2, 5.0), (12, 60.0)):
         q = vmf(dimensions, kappa)
-        t = (q.sample(20_000) * q.mean).sum(-1).mean()
+        t = (q.sample(8_000) * q.mean).sum(-1).mean()
         pathwise, exact = (torch.autograd.grad(value, q.kappa)[0].item() for value in (t, 1 - q.mean_gap.sum()))
         assert pathwise == pytest.approx(exact, rel=0.05)
 
@@ -179,12 +191,12 @@ def test_examples_can_be_chosen_and_detached():
 
 def test_the_uniform_distribution_is_uniform():
     p = Hyperspherical((3,)).uniform()
-    z = p.sample(20_000)
-    assert z.shape == (20_000, 3)
-    torch.testing.assert_close(z.norm(dim=-1), torch.ones(20_000))
+    z = p.sample(8_000)
+    assert z.shape == (8_000, 3)
+    torch.testing.assert_close(z.norm(dim=-1), torch.ones(8_000))
     # on the ordinary sphere each coordinate is uniform on [-1, 1] (Archimedes)
     assert stats.kstest(z[:, 0].numpy(), stats.uniform(-1, 2).cdf).pvalue > 1e-3
-    assert p.log_prob(z.view(100, 200, 3)).shape == (100, 200)
+    assert p.log_prob(z.view(40, 200, 3)).shape == (40, 200)
     assert p.log_prob(z)[0].item() == pytest.approx(-math.log(4 * math.pi))
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_the_bound_grows_with_the_samples_towards_the_exact_log_likelihood(model
 
     gaps = [gap(samples, 4000) for samples in (1, 4, 16, 64)]
     assert gaps[0] > 0.5
-    assert all(later < 0.6 * earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
+    assert all(later < 0.6 * earlier for earlier, later in itertools.pairwise(gaps))
     assert gap(100_000, 1) == pytest.approx(0, abs=0.01)
 
 
@@ -149,7 +150,7 @@ def one_level(mean, log_variance, samples):
 
 
 def two_levels(mean, log_variance, low_mean, low_log_variance, samples):
-    """p(y) = N(0, 1), p(z|y) = N(y, 0.8^2), p(x|z) = N(z, 0.6^2), x = 1; q(y|x), and q(z|y, x) with a mean that follows y."""
+    """p(y) = N(0, 1), p(z|y) = N(y, 0.8^2), p(x|z) = N(z, 0.6^2), x = 1; what q(z|y, x) is follows from y."""
     upper = one_level(mean, log_variance, samples).top
     y = upper.z.flatten(0, 1)
     q = DiagonalGaussian(low_mean.repeat(samples, 1) + 0.7 * y, low_log_variance.repeat(samples, 1) - 0.4 * y)
@@ -193,7 +194,10 @@ def draw_of_two_levels(values, points, masses, weight):
     return normal(1, z, 0.6) + weight * ratio, np.outer(share, share).ravel()
 
 
-CASES = {"one level": (one_level, draw_of_one_level, 2, 40, 3), "two levels": (two_levels, draw_of_two_levels, 4, 18, 2)}
+CASES = {
+    "one level": (one_level, draw_of_one_level, 2, 40, 3),
+    "two levels": (two_levels, draw_of_two_levels, 4, 18, 2),
+}
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.4])

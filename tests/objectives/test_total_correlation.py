@@ -34,10 +34,10 @@ def terms(q, kl=None, **settings):
 
 def test_each_term_is_that_of_the_finite_mixture(posteriors):
     torch.manual_seed(0)
-    draws = [terms(posteriors) for _ in range(12)]
+    draws = [terms(posteriors) for _ in range(20)]
     for name, exact in exact_terms(posteriors).items():
         estimate = sum(draw[name].item() for draw in draws) / len(draws)
-        assert exact > 0.5
+        assert exact > 0.3
         assert estimate == pytest.approx(exact, rel=0.02), name
 
 
@@ -47,7 +47,7 @@ def test_the_density_estimated_from_a_batch_has_the_density_for_its_mean(posteri
     torch.manual_seed(0)
     objective = TotalCorrelation(None, N)
     z = posteriors[:1].sample(1)[0]
-    joint, units = mixture(posteriors)
+    density = mixture(posteriors)[0].log_prob(z).exp()
     estimates = []
     for _ in range(1000):
         chosen = torch.cat([torch.zeros(1, dtype=torch.long), 1 + torch.randperm(N - 1)[: batch - 1]])
@@ -56,8 +56,8 @@ def test_the_density_estimated_from_a_batch_has_the_density_for_its_mean(posteri
         estimates.append(objective.aggregate(level)[0][0].exp())
     estimates = torch.stack(estimates)
     error = estimates.std() / math.sqrt(len(estimates))
-    assert error < 0.3 * joint.log_prob(z).exp()
-    assert abs(estimates.mean() - joint.log_prob(z).exp()) < 4 * error
+    assert error < 0.3 * density
+    assert abs(estimates.mean() - density) < 4 * error
 
 
 def test_the_weighted_estimator_is_too_small_by_the_log_of_the_examples(posteriors):

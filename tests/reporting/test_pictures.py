@@ -14,6 +14,8 @@ from vae_runner.reporting.grids import grid, reconstruction_grid
 from vae_runner.reporting.png import png, save
 
 IMAGES, VECTORS = Space((1, 8, 8), "unit"), Space((12,), "real")
+ROLL = Space((20, 88), "binary")
+TEXT = Space((4,), "categorical", categories=5, vocabulary=("", "\N{REPLACEMENT CHARACTER}", "a", "b", "\n"))
 
 
 def same(one, other):
@@ -26,9 +28,87 @@ def test_images_are_drawn_as_grids():
     assert same(pictures.draw_reconstructions(IMAGES, x, 1 - x, x / 2), reconstruction_grid(x, 1 - x, x / 2))
 
 
-def test_grey_images_without_a_channel_are_drawn_as_grids():
-    x = torch.rand(4, 8, 8)
-    assert same(pictures.draw_examples(Space((8, 8), "unit"), x), grid(x, 10))
+def picture_of(space, x, **settings):
+    return np.asarray(pictures.draw_examples(space, x, **settings)).astype(int)
+
+
+def test_sequences_of_few_channels_are_drawn_as_lines_each_in_its_colour():
+    x = torch.randn(3, 12, 2)
+    assert same(pictures.draw_examples(Space((12, 2), "real"), x), line_plots({"x": x}))
+    one = np.asarray(line_plots({"x": x[..., :1]})).reshape(-1, 3).astype(int)
+    two = np.asarray(line_plots({"x": x})).reshape(-1, 3).astype(int)
+    assert (one.max(1) - one.min(1)).max() == 0
+    assert (two[:, 0] - two[:, 2]).max() > 100
+    assert (two[:, 2] - two[:, 0]).max() > 100
+
+
+def test_a_piano_roll_runs_to_the_right_and_upwards():
+    x = torch.zeros(1, 20, 88)
+    x[0, 0, 0] = x[0, 19, 87] = 1
+    picture = picture_of(ROLL, x)
+    rows, columns = np.nonzero((picture == picture.reshape(-1, 3).min(0)).all(-1))
+    low, high = columns < columns.mean(), columns > columns.mean()
+    assert rows[low].min() > rows[high].max()
+    assert columns[low].min() == 8
+    assert columns[high].max() == picture.shape[1] - 8 - 1
+
+
+def test_the_keys_of_a_piano_are_shaded_seven_white_and_five_black_to_the_octave():
+    picture = picture_of(ROLL, torch.zeros(1, 20, 88))
+    column = picture[8:-8, 8, 0].reshape(88, -1)[::-1, 0]
+    white = column == column.max()
+    assert white.sum() == 52
+    assert white[:12].tolist() == [True, False, True, True, False, True, False, True, True, False, True, False]
+
+
+def test_what_lies_beyond_the_end_of_a_sequence_is_left_white():
+    x, mask = torch.zeros(1, 20, 88), torch.ones(1, 20, 1)
+    mask[:, 5:] = 0
+    picture = np.asarray(pictures.draw_reconstructions(ROLL, x, x + 0.9, mask=mask))
+    whole = np.asarray(pictures.draw_reconstructions(ROLL, x, x + 0.9))
+    assert picture.shape == whole.shape
+    inked = np.nonzero((picture[..., 2] > 100) & (picture[..., 0] < 80))[1]
+    wholly = np.nonzero((whole[..., 2] > 100) & (whole[..., 0] < 80))[1]
+    assert (inked.max() - inked.min() + 1) * 4 == wholly.max() - wholly.min() + 1
+    lines = Space((20, 1), "real")
+    cut = pictures.draw_reconstructions(lines, x[..., :1], x[..., :1] + 1, mask=mask, limits=(0, 1))
+    assert not same(cut, pictures.draw_reconstructions(lines, x[..., :1], x[..., :1] + 1, limits=(0, 1)))
+
+
+def red(picture):
+    array = np.asarray(picture).astype(int)
+    return (array[..., 0] - array[..., 1:].max(-1) > 100).sum()
+
+
+def test_letters_that_differ_from_the_target_are_red():
+    x = torch.tensor([[2, 3, 4, 0], [2, 2, 0, 0]])
+    other = x.clone()
+    assert red(pictures.draw_reconstructions(TEXT, x, other)) == 0
+    other[0, 1] = 2
+    one = red(pictures.draw_reconstructions(TEXT, x, other))
+    other[1, 0] = other[1, 1] = 3
+    assert red(pictures.draw_reconstructions(TEXT, x, other)) > 2 * one > 0
+
+
+def test_text_stops_at_its_end():
+    x = torch.tensor([[2, 3, 0, 4], [2, 3, 0, 0]])
+    assert same(pictures.draw_examples(TEXT, x[:1]), pictures.draw_examples(TEXT, x[1:]))
+
+
+def test_long_text_goes_on_below():
+    space = Space((250,), "categorical", categories=5, vocabulary=TEXT.vocabulary)
+    short, long = (pictures.draw_examples(space, torch.full((1, 250), 2)[:, :n]) for n in (100, 250))
+    assert long.width == short.width
+    assert long.height == short.height + 2 * 18
+
+
+def test_every_text_has_each_picture():
+    x = torch.randint(5, (2, 3, 4))
+    examples = pictures.draw_examples(TEXT, x[:, 0], columns=1, row_labels=["date", "time"], title="samples")
+    traversal = pictures.draw_traversals(TEXT, x, [-1.0, 0.0, 1.0], ["z0", "z1"])
+    reconstruction = pictures.draw_reconstructions(TEXT, x[0], x[1], x[1])
+    assert all(len(picture.getcolors(1 << 24)) > 2 for picture in (examples, traversal, reconstruction))
+    assert examples.width > pictures.draw_examples(TEXT, x[:, 0], columns=1, title="samples").width
 
 
 def test_vectors_are_drawn_as_lines():
@@ -36,7 +116,7 @@ def test_vectors_are_drawn_as_lines():
     assert same(pictures.draw_examples(VECTORS, x), line_plots({"x": x}))
 
 
-@pytest.mark.parametrize("space", [IMAGES, VECTORS, Space((2, 3, 4, 5), "real"), Space((8, 8), "binary")])
+@pytest.mark.parametrize("space", [IMAGES, VECTORS, Space((2, 3, 4, 5), "real"), ROLL, Space((8, 2), "unit")])
 def test_every_space_has_each_picture(space):
     x = torch.rand(2, 5, *space.shape)
     traversal = pictures.draw_traversals(space, x, [-2.0, -1.0, 0.0, 1.0, 2.0], ["z0", "z1"], title="prior")

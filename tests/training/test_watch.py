@@ -105,6 +105,34 @@ def test_a_validation_loss_that_follows_training_is_not_overfitting(caplog):
     assert warnings(caplog) == []
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "verdict", "advice"),
+    [
+        (0.995, "wins: 99.5%", "smaller objective.discriminator_learning_rate"),
+        (0.5, "gives up: 50.0%", "larger objective.discriminator_learning_rate"),
+        (0.3, "gives up: 30.0%", "larger objective.discriminator_learning_rate"),
+    ],
+)
+def test_a_game_that_is_over_is_said_once(caplog, accuracy, verdict, advice):
+    look(Watch(400), n=5, training={"discriminator_accuracy": accuracy})
+    (said,) = warnings(caplog)
+    assert verdict in said
+    assert advice in said
+
+
+@pytest.mark.parametrize("accuracy", [0.49, 0.503, 0.6, 0.9])
+def test_a_game_that_goes_on_is_not_warned_about(caplog, accuracy):
+    look(Watch(400), n=5, training={"discriminator_accuracy": accuracy})
+    assert warnings(caplog) == []
+
+
+def test_a_discriminator_may_win_for_a_moment(caplog):
+    watch = Watch(400)
+    for accuracy in (0.99, 0.8, 0.99, 0.7, 0.5, 0.6):
+        look(watch, 1, training={"discriminator_accuracy": accuracy})
+    assert warnings(caplog) == []
+
+
 @pytest.mark.parametrize("first", [100.0, -100.0])
 def test_a_loss_that_diverges_is_said_once(caplog, first):
     watch = Watch(400)

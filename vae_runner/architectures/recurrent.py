@@ -2,7 +2,9 @@
 
 z gives the initial state and is an input of every step. With teacher forcing
 
-    h_t = cell(h_t-1, x_t-1, z),  p(x|z) = prod_t p(x_t | h_t);  without it x_t-1 is left out, and z alone says what x is.
+    h_t = cell(h_t-1, x_t-1, z),   p(x|z) = prod_t p(x_t | h_t)
+
+and without it x_t-1 is left out: z alone says what x is, all of it at once.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -66,7 +68,7 @@ class Recurrent:
 
     def bottom_up(self, space: Space, levels: int, context: Shape) -> nn.ModuleList:
         """One stage per level; the first reads the sequence, the others are hidden layers."""
-        stages: list[nn.Module] = [self._encoder(self.steps(space), context)]
+        stages: list[Encoder | FlatStage] = [self._encoder(self.steps(space), context)]
         for _ in range(levels - 1):
             stages.append(self.top_down(stages[-1].shape, (), (), ()))
         return nn.ModuleList(stages)

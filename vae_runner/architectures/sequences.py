@@ -61,6 +61,9 @@ class Encoder(nn.Module):
     `shape` of that vector; `size` of the features of a step.
     """
 
+    shape: Shape
+    size: int
+
     def __init__(self, steps: Steps, context: Shape, dropout: float):
         super().__init__()
         self.steps, self.dropout = steps, nn.Dropout(dropout)

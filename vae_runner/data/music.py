@@ -1,7 +1,8 @@
-"""Polyphonic music as piano rolls: which of 88 keys sound at each step (Boulanger-Lewandowski, Bengio, Vincent 2012)."""
+"""Piano rolls: which of 88 keys sound at each step (Boulanger-Lewandowski, Bengio and Vincent, 2012)."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -47,9 +48,9 @@ class Music(Source):
     def load(self) -> Stored:
         if not self.given and not self.path.expanduser().is_file():
             raise UserError(
-                f"data=music: there is no {self.path}; set data.root (now {self.root}, by default VAE_RUNNER_DATA) to a "
-                f"folder with {self.path.parent.name}/{self.path.name} in it, or data.path to a .npz with train_frames "
-                f"(steps, 88) and train_lengths"
+                f"data=music: there is no {self.path}; set data.root (now {self.root}, by default VAE_RUNNER_DATA) to "
+                f"a folder with {self.path.parent.name}/{self.path.name} in it, or data.path to a .npz with "
+                f"train_frames (steps, 88) and train_lengths"
             )
         arrays = read_arrays(self.path.expanduser(), self.origin, None, ())
         parts = {own: self._pieces(arrays, name) for name, own in SPLITS.items() if f"{name}_frames" in arrays}
@@ -57,15 +58,15 @@ class Music(Source):
             raise UserError(f"{self.origin}: holds {', '.join(arrays)}; train_frames and train_lengths are needed")
         return Stored(**padded(parts))  # type: ignore[arg-type]
 
-    def _pieces(self, arrays, name: str) -> list[Tensor]:
+    def _pieces(self, arrays: Mapping[str, Any], name: str) -> list[Tensor]:
         """Each (T, keys), bytes of 0 and 255."""
         frames, lengths = (np.asarray(arrays.get(f"{name}_{part}")) for part in ("frames", "lengths"))
         if frames.ndim != 2 or lengths.ndim != 1 or lengths.sum() != len(frames) or (lengths < 1).any():
             raise UserError(
-                f"{self.origin}: {name}_frames {frames.shape} and {name}_lengths {lengths.shape} do not fit; the frames "
-                f"are (steps of all pieces, keys), the lengths (pieces,), each at least 1"
+                f"{self.origin}: {name}_frames {frames.shape} and {name}_lengths {lengths.shape} do not fit; the "
+                f"frames are (steps of all pieces, keys), the lengths (pieces,), each at least 1"
             )
-        if not np.isin(frames, (0, 1)).all():
+        if not ((frames == 0) | (frames == 1)).all():
             raise UserError(f"{self.origin}: {name}_frames must be 0 or 1")
         pieces = torch.from_numpy(frames.astype(np.uint8) * 255).split(lengths.tolist())
         if self.steps is None:

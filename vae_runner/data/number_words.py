@@ -2,23 +2,18 @@
 
 import numpy as np
 
-CLASSES = ("number", "date", "time")
-ONES = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
+TEENS = ("ten", "eleven", "twelve", *(f"{stem}teen" for stem in ("thir", "four", "fif", "six", "seven", "eigh")))
+ONES = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", *TEENS, "nineteen")
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+IRREGULAR = {"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth"}
+IRREGULAR |= {"twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth"}
 MONTHS = {
     **dict.fromkeys(("january", "march", "may", "july", "august", "october", "december"), 31),
     **dict.fromkeys(("april", "june", "september", "november"), 30),
     "february": 29,
 }
-MINUTES = ("five past", "ten past", "quarter past", "twenty past", "twenty-five past", "half past")
-MINUTES = (*MINUTES, "twenty-five to", "twenty to", "quarter to", "ten to", "five to")
+PAST = ("five past", "ten past", "quarter past", "twenty past", "twenty-five past", "half past")
+TO = ("twenty-five to", "twenty to", "quarter to", "ten to", "five to")
 SHARE = 400  # of the 999 numbers, so that no class is rare
 
 
@@ -34,9 +29,8 @@ def number(n: int) -> str:
 
 def ordinal(n: int) -> str:
     """1 to 31 in words."""
-    if n <= 20:
-        return ORDINALS[n - 1]
-    return "thirtieth" if n == 30 else f"{TENS[n // 10 - 2]}-{ORDINALS[n % 10 - 1]}"
+    before, dash, last = number(n).rpartition("-")
+    return before + dash + IRREGULAR.get(last, f"{last}th")
 
 
 def phrases() -> dict[str, list[str]]:
@@ -44,15 +38,14 @@ def phrases() -> dict[str, list[str]]:
     return {
         "number": [number(n) for n in range(1, 1000)],
         "date": [f"the {ordinal(day)} of {month}" for month, days in MONTHS.items() for day in range(1, days + 1)],
-        "time": [
-            f"{minutes} {ONES[hour]} {half}" for half in ("am", "pm") for hour in range(12) for minutes in MINUTES
-        ],
+        "time": [f"{minutes} {hour} {half}" for half in ("am", "pm") for hour in ONES[:12] for minutes in (*PAST, *TO)],
     }
 
 
 def lines() -> list[tuple[str, str]]:
-    """(class, phrase): all dates and times, and 400 of the numbers, always the same ones."""
-    everything = phrases()
-    chosen = np.random.RandomState(0).permutation(len(everything["number"]))[:SHARE]
-    everything["number"] = [everything["number"][n] for n in sorted(chosen)]
-    return [(name, phrase) for name, part in everything.items() for phrase in part]
+    """(class, phrase): all dates and times, and 400 of the numbers, always the same ones, mixed."""
+    random = np.random.RandomState(0)  # numpy guarantees that what it draws never changes
+    everything = [
+        (name, part[place]) for name, part in phrases().items() for place in random.permutation(len(part))[:SHARE]
+    ]
+    return [everything[place] for place in random.permutation(len(everything))]

@@ -1,7 +1,7 @@
 """Series of numbers over time: a user's own, whole or cut into windows, or generated ones of five classes."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from vae_runner.data.windows import Divided, in_time, windows
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
-WAVES = ("sine", "square", "triangle", "sawtooth", "pulse")
+WAVES = ("sine", "square", "sawtooth", "pulse", "chord")
 COUNT, STEPS, NOISE = 2000, 64, 0.05
 
 
@@ -30,9 +30,9 @@ def generate() -> tuple[Tensor, Tensor]:
     waves = (
         np.sin(2 * np.pi * turn),
         np.where(turn < 0.5, 1.0, -1.0),
-        4 * np.abs(turn - 0.5) - 1,
         2 * turn - 1,
         2 * np.exp(-(((turn - 0.5) / 0.1) ** 2) / 2) - 0.5,
+        (np.sin(2 * np.pi * turn) + np.sin(6 * np.pi * turn)) / 1.5,
     )
     x = np.choose(y[:, None], waves) * amplitude + NOISE * random.standard_normal((COUNT, STEPS))
     return torch.from_numpy(x.astype(np.float32)).unsqueeze(-1), torch.from_numpy(y)
@@ -59,16 +59,22 @@ class Series(Arrays):
     ) -> None:
         super().__init__(path=path or "", **common)
         self.table = layout == "table"
-        self.window, self.stride = window, stride or window or 1
+        self.window, self.stride = window, stride
 
     def load(self) -> Stored:
         if self.table and (self.window is None or self.c is not None or not self.path):
             raise UserError("data.layout=table: needs data.path and data.window, and takes no data.c")
+        if self.stride and not self.window:
+            raise UserError(f"data.stride={self.stride}: is between windows; give data.window too, or leave it out")
         if not self.path:
             return Stored(TensorSplit(*generate()), classes=len(WAVES), class_names=list(WAVES))
         stored = super().load()
         parts = {name: self._series(getattr(stored, name)) for name in ("train", "validation", "test")}
         return replace(stored, **parts)  # type: ignore[arg-type]
+
+    def _examples(self, name: str, value: Any) -> Tensor:
+        # one channel alone is often stored without an axis for it
+        return super()._examples(name, value[:, None] if self.table and value.ndim == 1 else value)
 
     def _series(self, split: TensorSplit | None) -> TensorSplit | None:
         """The split as steps of channels, with its lengths where there is padding."""
@@ -104,12 +110,13 @@ class Series(Arrays):
     def _cut(self, split: TensorSplit) -> TensorSplit:
         if self.window is None:
             return split
+        stride = self.stride or self.window
         if self.table:
-            return windows(split, self.window, self.stride)
+            return windows(split, self.window, stride)
         if self.window > split.x.shape[1]:
             raise UserError(f"data.window={self.window}: {self.path or 'the waves'} have {split.x.shape[1]} steps")
-        x = split.x.unfold(1, self.window, self.stride).movedim(-1, 2)
-        whole = _counts(split).unfold(1, self.window, self.stride).all(-1)
+        x = split.x.unfold(1, self.window, stride).movedim(-1, 2)
+        whole = _counts(split).unfold(1, self.window, stride).all(-1)
         owner = whole.nonzero()[:, 0]
         y, c = (None if part is None else part[owner] for part in (split.y, split.c))
         return TensorSplit(x[whole], y, c=c)

@@ -1,5 +1,6 @@
-"""What every source of data shares: how it is split, limited, checked and binarised."""
+"""What every source of data shares: how it is split, limited, checked and binarised, and what labels it keeps."""
 
+import copy
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -30,6 +31,7 @@ class Source:
     validation, test: below 1 a fraction of the training examples, else their number; 0 none; None the source's own
         split (for test, where there is none: a tenth). What is taken is taken from train.
     limit: keeps this many of the training examples that remain.
+    labels: keeps this many of their labels, as many of each class, and hides the others (-1); None keeps all.
     binarize: `threshold` at 1/2 or `stochastic`, drawn afresh for each batch.
     split_seed: of the permutation that decides who goes where; a smaller limit keeps a part of a larger one's examples.
     """
@@ -40,12 +42,14 @@ class Source:
         validation: Annotated[float, Range(0)] | None = 0.1,
         test: Annotated[float, Range(0)] | None = None,
         limit: Annotated[int, Range(2)] | None = None,
+        labels: Annotated[int, Range(1)] | None = None,
         binarize: Literal["none", "threshold", "stochastic"] = "none",
         split_seed: Annotated[int, Range(0, 2**63 - 1)] = 0,
     ) -> None:
         self.validation = validation
         self.test = test
         self.limit = limit
+        self.labels = labels
         self.binarize = binarize
         self.split_seed = split_seed
 
@@ -73,6 +77,8 @@ class Source:
         if len(splits[0]) < 2:
             raise UserError(f"{self.origin}: {len(splits[0])} examples to train on, at least 2 are needed")
         train, validation, test = self.scale(*splits)
+        if self.labels is not None:
+            train = self._hide_labels(train, stored.classes, self.labels)
         support = max((split.support() for split in (train, validation, test) if len(split)), key=SUPPORTS.index)
         if self.binarize != "none":
             if missing:
@@ -113,6 +119,25 @@ class Source:
                 what = "infinite values" if missing else "NaN or infinite values"
                 advice = "" if missing else "; where NaN stands for what is not known, type corruption=missing"
                 raise UserError(f"{self.origin}: {what} in {name} example {first}, counted from 0{advice}")
+
+    def _hide_labels(self, train: Split, classes: int | None, labels: int) -> Split:
+        """The training examples with that many labels, on one split_seed a part of those of a larger number."""
+        if classes is None or not isinstance(train, TensorSplit) or train.y is None:
+            raise UserError(f"data.labels={labels}: {self.origin} has no class labels to keep; leave it out")
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
+        members = [order[train.y[order] == label] for label in range(classes)]
+        fewest = min(map(len, members))
+        if not classes <= labels <= classes * fewest:
+            raise UserError(
+                f"data.labels={labels}: must be from {classes}, one of each class, to {classes * fewest}, for a class "
+                f"of {self.origin} has {fewest} labels to train on; leave it out to keep all"
+            )
+        y = torch.full_like(train.y, -1)
+        for label, examples in enumerate(members):
+            y[examples[: labels // classes + (label < labels % classes)]] = label
+        hidden = copy.copy(train)
+        hidden.y = y
+        return hidden
 
     def _divide(self, stored: Stored) -> tuple[Examples, Examples, Examples]:
         total = len(stored.train)

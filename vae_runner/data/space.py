@@ -14,6 +14,7 @@ class Space:
     classes: how many, where the data has labels. factors: how many columns these have, where they are (N, F).
     ragged: whether examples differ in length (then `Batch.mask` is given, and T is the longest).
     context: the shape of the condition that the data itself brings along, if any.
+    vocabulary: the tokens of a text, by their category.
     """
 
     shape: tuple[int, ...]
@@ -23,6 +24,7 @@ class Space:
     categories: int | None = None
     factors: int = 0
     context: tuple[int, ...] = ()
+    vocabulary: tuple[str, ...] = ()
 
     @property
     def sequence(self) -> bool:

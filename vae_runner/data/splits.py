@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-SUPPORTS = ("binary", "unit", "real")
+SUPPORTS = ("binary", "unit", "real", "categorical")
 
 
 class Examples(Protocol):
@@ -44,7 +44,10 @@ class Split(Examples, Protocol):
     def to(self, device: torch.device | str) -> "Split": ...
 
     def support(self) -> str:
-        """Where the values lie: `binary` {0, 1}, `unit` [0, 1] or `real`; uint8 counts as divided by 255."""
+        """Where the values lie: `binary` {0, 1}, `unit` [0, 1], `real`, or `categorical` for tokens.
+
+        uint8 counts as divided by 255.
+        """
         ...
 
 
@@ -93,6 +96,8 @@ class TensorSplit:
         return self._map(lambda part: part.to(device))
 
     def support(self) -> str:
+        if self.x.dtype == torch.int64:
+            return "categorical"
         # almost always the first examples already tell that values are not only the two extremes
         for x in (self.x[:64], self.x):
             high = 255 if x.dtype == torch.uint8 else 1

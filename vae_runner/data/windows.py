@@ -37,8 +37,8 @@ def windows(split: TensorSplit, window: int, stride: int) -> TensorSplit:
         return TensorSplit(x.new_zeros(0, window, *x.shape[1:]), y)
     if len(x) < window:
         raise UserError(
-            f"data: windows of {window} steps do not fit into a split of {len(x)}; make them shorter, or data.validation "
-            f"and data.test larger"
+            f"data: windows of {window} steps do not fit into a split of {len(x)}; make them shorter, or "
+            f"data.validation and data.test larger"
         )
     # views: overlapping windows take no memory of their own
     x = x.unfold(0, window, stride).movedim(-1, 1)

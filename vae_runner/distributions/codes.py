@@ -10,9 +10,8 @@ from vae_runner.errors import UserError
 def blocks(latent_dim: int, size: int, setting: str) -> int:
     """How many blocks of `size` make up latent_dim. Raises UserError, naming the `setting`, where they do not fit."""
     if latent_dim % size:
-        raise UserError(
-            f"latent_dim={latent_dim}: must be a multiple of {setting}={size}: type latent_dim={-(-latent_dim // size) * size}"
-        )
+        fitting = -(-latent_dim // size) * size
+        raise UserError(f"latent_dim={latent_dim}: must be a multiple of {setting}={size}: type latent_dim={fitting}")
     return latent_dim // size
 
 

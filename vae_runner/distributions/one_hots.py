@@ -1,8 +1,8 @@
 """Categorical variables as one-hot vectors, relaxed by the Gumbel-softmax (Jang et al. 2017; Maddison et al. 2017).
 
-    z = softmax((log pi + g) / temperature),   g ~ Gumbel(0, 1)        relaxed, with a gradient
-    z = one_hot(argmax(log pi + g))                                    the categorical itself
-    KL(q || uniform over C classes) = sum_variables [ log C + sum_c pi_c log pi_c ]
+z = softmax((log pi + g) / temperature),   g ~ Gumbel(0, 1)        relaxed, with a gradient
+z = one_hot(argmax(log pi + g))                                    the categorical itself
+KL(q || uniform over C classes) = sum_variables [ log C + sum_c pi_c log pi_c ]
 """
 
 import math
@@ -69,6 +69,7 @@ def uniform_one_hots(latent_shape: tuple[int, ...], classes: int, like: Tensor) 
 
     def draw(n: int) -> Tensor:
         chosen = torch.randint(classes, (n, *grid), device=like.device)
-        return F.one_hot(chosen, classes).movedim(-1, 2).flatten(1, 2).to(like.dtype)
+        rows = torch.eye(classes, dtype=like.dtype, device=like.device)
+        return F.embedding(chosen, rows).movedim(-1, 2).flatten(1, 2)
 
     return UniformCodes(latent_shape, math.prod(grid) * math.log(classes), draw)

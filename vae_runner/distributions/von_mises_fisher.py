@@ -3,11 +3,11 @@
     q(z) = exp(kappa m . z) / (area E[exp(kappa t)]),   t = m . u,  u uniform on the sphere
 
 E[exp(kappa t)] is the modified Bessel function I_{D/2-1}(kappa) but for elementary factors (Poisson's integral). With
-t = tanh s it is an integral over the line, of exp(kappa tanh s) cosh(s)^(1-D), which is analytic and has one peak: there
-the trapezoidal rule converges exponentially, for every D and kappa, and autograd differentiates it.
+t = tanh s it is an integral over the line, of exp(kappa tanh s) cosh(s)^(1-D), analytic and with one peak: there the
+trapezoidal rule converges exponentially, for every D and kappa, and autograd differentiates it.
 
-Samples are Wood's (1994): t by rejection, the rest uniform around m. The gradient of t is that of its quantile at a fixed
-level, (dF/dkappa) / (dF/dt) (Figurnov et al. 2018): so, unlike that of the proposal alone, it needs no correction.
+Samples are Wood's (1994): t by rejection, the rest uniform around m. The gradient of t is that of its quantile at a
+fixed level, (dF/dkappa) / (dF/dt) (Figurnov et al. 2018): that of the accepted proposal would need a correction.
 """
 
 import math
@@ -102,7 +102,7 @@ class VonMisesFisher:
     def sample(self, samples: int = 1) -> Tensor:
         """Reparameterised samples (samples, N, *latent_shape)."""
         gap = self._draw_gap(samples)
-        gap = gap - self._speed(gap) * (self.kappa - self.kappa.detach())
+        gap = gap - self._speed(gap, self.mean_gap.detach()) * (self.kappa - self.kappa.detach())
         mean = self.mean.flatten(1)
         noise = torch.randn((samples, *mean.shape), dtype=mean.dtype, device=mean.device)
         around = F.normalize(noise - (noise * mean).sum(-1, keepdim=True) * mean, dim=-1)
@@ -122,9 +122,9 @@ class VonMisesFisher:
         return gap.gather(0, accepted)[0].clamp(1e-30, 2 - 1e-6)
 
     @torch.no_grad()
-    def _speed(self, gap: Tensor) -> Tensor:
-        """-d(1 - t)/dkappa (samples, N) at a fixed level of t's distribution, by Simpson's rule over the shorter tail."""
-        to_the_right = gap < self.mean_gap
+    def _speed(self, gap: Tensor, mean_gap: Tensor) -> Tensor:
+        """dt/dkappa (samples, N) at a fixed level of t's distribution, by Simpson's rule over the tail beyond t."""
+        to_the_right = gap < mean_gap
         steps = torch.linspace(0, SPAN, NODES, dtype=gap.dtype, device=gap.device)
         weights = torch.full_like(steps, 2 * SPAN / (NODES - 1) / 3)
         weights[1::2] *= 2
@@ -133,7 +133,7 @@ class VonMisesFisher:
         s = 0.5 * ((2 - gap) / gap).log()[..., None] + width * steps
         gaps = 2 * (-2 * s).sigmoid()
         log_density = -self.kappa[:, None] * gaps - self.power * log_cosh(s)
-        tail = (log_density - log_density[..., :1]).exp() * (self.mean_gap[:, None] - gaps) * width
+        tail = (log_density - log_density[..., :1]).exp() * (mean_gap[:, None] - gaps) * width
         return (tail * weights).sum(-1) * gap * (2 - gap)
 
 

@@ -28,9 +28,9 @@ def traverse(
 ) -> Traversal:
     """Moves each of the most used `units` of the batch's example number `start` across the codes of the whole batch.
 
-    Units of all levels are compared; the levels below a moved one are what the prior expects there. A unit goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values` steps.
-    Units come in the order of their KL, or, where there is none by unit, of the variance of their codes. A unit of
-    spatial latents is a channel, moved as a whole.
+    A unit goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values` steps.
+    Units of all levels come in the order of their KL, or, where there is none by unit, of the variance of their codes;
+    the levels below a moved one are what the prior expects there. A unit of maps is a channel, moved as a whole.
     """
     levels = model.infer(batch)
     flat = [_by_unit(level.code) for level in levels]

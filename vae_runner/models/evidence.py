@@ -114,6 +114,15 @@ class Evidence:
     def kl_is_estimate(self) -> bool:
         return any(level.kl_is_estimate for level in self.levels)
 
+    @property
+    def enumerated(self) -> "Evidence":
+        """The same, with a row for each class of an example where classes are latent too."""
+        return self
+
+    def summed(self, log_w: Tensor) -> Tensor:
+        """Log weights (S, B) of examples, from those of the rows of `enumerated`."""
+        return log_w
+
     @cached_property
     def log_px(self) -> Tensor:
         """log p(x|z), (S, B)."""

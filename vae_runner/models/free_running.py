@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.data.space import Space
+from vae_runner.data.tokens import END
 from vae_runner.errors import UserError
-
-END = 0  # the token that ends a text, and fills what is left of it
 
 
 def free_run(

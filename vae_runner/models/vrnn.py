@@ -3,7 +3,7 @@
     p(x, z) = prod_t p(z_t | h_t) p(x_t | z_t, h_t),   q(z|x) = prod_t q(z_t | e_t, h_t),   h_t+1 = cell(h_t, x_t, z_t)
 
 e_t is what the encoder knows at step t: x up to there, or, where it reads both ways, all of x. The prior is the
-configured one, told h_t: prior=conditional learns it; prior=normal leaves each z_t on its own (there VRNN-I).
+configured one, told h_t: prior=transition learns it; prior=normal leaves each z_t on its own (there VRNN-I).
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class VRNN(Ladder):
     requires: ClassVar[dict[str, str]] = {
         "architecture.recurrent": "a latent for each step needs steps: type architecture=recurrent",
         "posterior.pointwise": "the latents of a step are drawn one step at a time: type posterior=gaussian",
-        "prior.factorised": "the prior of a step is told what came before: type prior=conditional, or prior=normal",
+        "prior.factorised": "the prior of a step is told what came before: type prior=transition, or prior=normal",
     }
 
     def __init__(
@@ -76,8 +76,8 @@ class VRNN(Ladder):
     ) -> list[Level]:
         # the loop over time holds only what hangs on the latents of the steps before
         features, there = self.bottom_up[0].along(batch.input, context, batch.mask if self.space.sequence else None)
-        proposals = repeated(self.proposal(features), samples).unbind(1)
-        told = repeated(self._told(batch.x, context), samples)
+        proposals = self.proposal(features).repeat(samples, 1, 1).unbind(1)
+        told = self._told(batch.x, context).repeat(samples, 1, 1)
         h, memory = proposals[0].new_zeros(len(told), 1, self.network.hidden_size), None
         states, parameters, latents = [], [], []
         for proposal, before in zip(proposals, told.split(1, 1), strict=True):
@@ -85,7 +85,7 @@ class VRNN(Ladder):
             parameters.append(self.posterior_heads[0]((proposal + self.of_state(h[:, 0])).relu()))
             latents.append(draw(self.posterior(parameters[-1]), False)[0])
             h, memory = self._advance(latents[-1][:, None], before, memory)
-        along, there = torch.cat(states, 1), repeated(there, samples)
+        along, there = torch.cat(states, 1), there.repeat(samples, 1)
         q = Path(self.posterior(torch.stack(parameters, 1).flatten(0, 1)), there)
         p = Path(self.prior(with_context(along, repeated(context, samples)).flatten(0, 1)), there)
         return [Level(torch.stack(latents, 2).unflatten(0, (samples, -1)), q, p, along)]
@@ -124,15 +124,16 @@ class VRNN(Ladder):
         z = latents[0]
         if prompt is not None:
             z = self._infer(Batch(prompt, prompt), context, lambda q, first: q.sample(1), 1)[0].z[0]
-        return self._run(Walk(self, temperature), z, context, prompt, temperature)
+        return self._run(Walk(self, temperature), z, context, prompt)
 
-    def _run(self, walk: "Walk", z: Tensor, context: Tensor | None, prompt: Tensor | None, temperature: float) -> FreeRun:
-        return free_run(walk, self.likelihood_head, self.likelihood, self.space, z, context, prompt, temperature)
+    def _run(self, walk: "Walk", z: Tensor, context: Tensor | None, prompt: Tensor | None = None) -> FreeRun:
+        head, temperature = self.likelihood_head, walk.temperature
+        return free_run(walk, head, self.likelihood, self.space, z, context, prompt, temperature)
 
     def generate(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> tuple[list[Tensor], FreeRun]:
-        """n latents (n, D, T) and the examples that were drawn with them: a step's latents follow from x before it."""
-        walk = Walk(self, temperature)
-        px = self._run(walk, next(self.parameters()).new_zeros(n, self.latent_shapes[0][0], 0), context, None, temperature)
+        """n latents (n, D, T) and the examples drawn with them: a step's latents follow from x before it."""
+        walk, none = Walk(self, temperature), next(self.parameters()).new_zeros(n, self.latent_shapes[0][0], 0)
+        px = self._run(walk, none, context)
         return [torch.stack(walk.latents, 2)], px
 
     def sample_latents(

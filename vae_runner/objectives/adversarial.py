@@ -1,10 +1,10 @@
 """A discriminator holds the aggregate posterior to the prior: the adversarial autoencoder (Makhzani et al. 2016).
 
-    model:         E_q[-log p(x|z)] + weight * E_q(z)[-log D(z)]
+    model:         E_q[-log p(x|z)] + weight * (E_q(z)[-log D(z)] + E_p(z)[-log(1 - D(z))])
     discriminator: E_p(z)[-log D(z)] + E_q(z)[-log(1 - D(z))]
 
-The prior may be any that can be sampled; it is what the codes are held to, and does not move. With a condition the
-discriminator sees it too, beside codes and beside draws from the prior for the same conditions (their section 2.3).
+The prior may be any that can be sampled; one that is learned moves, by the last term, to meet the codes. With a
+condition the discriminator sees it beside codes and beside draws from the prior for the same conditions (section 2.3).
 """
 
 import math
@@ -55,8 +55,8 @@ class Adversarial(Objective):
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)
         codes, draws = codes_and_draws(model, evidence)
-        fake, real = self.discriminator(codes), self.discriminator(draws.detach())
-        losses["model"]["adversarial"] = self.weight * pass_for_real(fake)
+        fake, real = self.discriminator(codes), self.discriminator(draws)
+        losses["model"]["adversarial"] = self.weight * (pass_for_real(fake) + pass_for_real(-real))
         classification, evidence.figures["discriminator_accuracy"] = tell_apart(real, fake)
         losses["discriminator"] = {"classification": classification}
         return losses, evidence

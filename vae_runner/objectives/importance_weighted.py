@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence, Level
-from vae_runner.objectives.multisample import Count, Multisample, bound, log_weights
+from vae_runner.objectives.multisample import Count, Multisample, bound, enumerated_log_weights
 
 
 class ImportanceWeighted(Multisample):
@@ -41,15 +41,17 @@ class ImportanceWeighted(Multisample):
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         evidence.figures[self.figure] = bound(evidence.log_w, self.estimates)
-        log_w = log_weights(evidence, kl)
+        every = evidence.enumerated
+        log_w = enumerated_log_weights(every, kl)
         if self.gradient == "doubly_reparameterised":
-            log_w = self._without_score(log_w, evidence.top, kl.weight.flatten()[-1])
-        return {"iw_bound": -bound(log_w, self.estimates)}
+            shares = log_w.detach().reshape(self.estimates, -1, len(evidence.x)).softmax(1).view_as(log_w)
+            log_w = self._without_score(log_w, shares, every.top, kl.weight.flatten()[-1])
+        return {"iw_bound": -bound(evidence.summed(log_w), self.estimates)}
 
-    def _without_score(self, log_w: Tensor, top: Level, weight: Tensor) -> Tensor:
+    @staticmethod
+    def _without_score(log_w: Tensor, shares: Tensor, top: Level, weight: Tensor) -> Tensor:
         """The same log weights (S, B), without the score of q at the top; has the path of z count as it must then."""
         if top.z.requires_grad:
-            shares = log_w.detach().unflatten(0, (self.estimates, -1)).softmax(1).flatten(0, 1)
             factors = (1 - weight * (1 - shares)).view(*log_w.shape, *[1] * (top.z.ndim - 2))
             top.z.register_hook(lambda gradient: gradient * factors)
         return log_w + weight * (top.log_q - top.density(top.q.detach()))

@@ -29,7 +29,7 @@ def squared_mmd(x: Tensor, y: Tensor, kernel: str, scales: Tensor) -> Tensor:
     """
     pairs = max(len(x) * (len(x) - 1), 1)
     xx, yy, xy = (torch.cdist(a, b).square() for a, b in ((x, x), (y, y), (x, y)))
-    unit = scales[:, None, None] * yy.detach().sum() / pairs
+    unit = scales[:, None, None] * (yy.detach().sum() / pairs).clamp_min(1e-12)
     xx, yy, xy = ((-d / unit).exp().sum(0) if kernel == "rbf" else (unit / (unit + d)).sum(0) for d in (xx, yy, xy))
     return (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / pairs - 2 * xy.mean()
 

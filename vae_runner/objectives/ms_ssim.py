@@ -29,9 +29,10 @@ SMALLEST = 1e-6  # of a factor, which noise makes negative: no root is taken of 
 
 def window_for(size: tuple[int, ...]) -> Tensor:
     """The window (1, 1, k, k): 11 pixels with deviation 1.5, less in proportion in images with sides below 22."""
-    half = min(size) // 2
-    length = max(min(half - 1 + half % 2, LARGEST_WINDOW), 1)
-    offsets = torch.arange(length) - length // 2
+    side = min(size)
+    half = side // 2
+    length = max(min(half - 1 + half % 2, LARGEST_WINDOW), min(side, 3))
+    offsets = torch.arange(length) - (length - 1) / 2
     line = (-0.5 * (offsets / (1.5 * length / LARGEST_WINDOW)).square()).softmax(0)
     return (line[:, None] * line)[None, None]
 
@@ -44,10 +45,11 @@ def ms_ssim(x: Tensor, y: Tensor, window: Tensor) -> Tensor:
         moments = torch.stack([x, y, x * x, y * y, x * y]).flatten(0, 2)[:, None]
         mx, my, xx, yy, xy = F.conv2d(moments, window).flatten(1).unflatten(0, (5, *x.shape[:2]))
         similarity = (2 * (xy - mx * my) + C2) / (xx - mx * mx + yy - my * my + C2)
-        x, y = F.avg_pool2d(x, 2, ceil_mode=True), F.avg_pool2d(y, 2, ceil_mode=True)
-        last = len(factors) + 1 == len(WEIGHTS) or min(x.shape[2:]) < len(window[0, 0])
+        last = len(factors) + 1 == len(WEIGHTS) or min(x.shape[2:]) // 2 < len(window[0, 0])
         if last:
             similarity = similarity * (2 * mx * my + C1) / (mx * mx + my * my + C1)
+        else:
+            x, y = F.avg_pool2d(x, 2, ceil_mode=True), F.avg_pool2d(y, 2, ceil_mode=True)
         factors.append(similarity.mean(2).clamp_min(SMALLEST))
     shares = x.new_tensor(WEIGHTS[: len(factors)])
     return torch.stack(factors, -1).pow(shares / shares.sum()).prod(-1).mean(1)

@@ -28,6 +28,11 @@ class Multisample(Objective):
 
 def log_weights(evidence: Evidence, kl: KL) -> Tensor:
     """The log importance weights (S, B), in which the divergence of each level counts for its weight."""
+    return evidence.summed(enumerated_log_weights(evidence.enumerated, kl))
+
+
+def enumerated_log_weights(evidence: Evidence, kl: KL) -> Tensor:
+    """The same, of each class by itself where classes are latent too."""
     weights = kl.weight.expand(len(evidence.levels))
     ratios = [weight * (level.log_p - level.log_q) for weight, level in zip(weights, evidence.levels, strict=True)]
     return sum(ratios, evidence.log_px)

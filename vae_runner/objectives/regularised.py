@@ -51,8 +51,8 @@ class Regularised(Objective):
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)
         if self.weight_decay:
-            weights = [parameter for parameter in decoder_parameters(model) if parameter.ndim > 1]
-            losses["model"]["weight_decay"] = self.weight_decay * sum(weight.square().sum() for weight in weights)
+            squares = [weight.square().sum() for weight in decoder_parameters(model) if weight.ndim > 1]
+            losses["model"]["weight_decay"] = self.weight_decay * torch.stack(squares).sum()
         if self.gradient_penalty:
             losses["model"]["gradient_penalty"] = self.gradient_penalty * squared_jacobian(model, evidence) / 2
         return losses, evidence
@@ -61,7 +61,8 @@ class Regularised(Objective):
 def squared_jacobian(model: Any, evidence: Evidence) -> Tensor:
     """An unbiased estimate of the mean over the batch of |dD(z)/dz|^2, with gradients in evaluation as well."""
     with torch.enable_grad():
-        z = [level.z[0] if level.z.requires_grad else level.z[0].requires_grad_() for level in evidence.levels]
+        latents = [level.z[0] for level in evidence.levels]
+        z = [latent if latent.requires_grad else latent.detach().requires_grad_() for latent in latents]
         mean = model.decode(z, evidence.context, x=evidence.x).mean
         products = torch.autograd.grad(mean, z, torch.randn_like(mean), create_graph=True)
     return torch.stack([product.square().sum() for product in products]).sum() / len(mean)

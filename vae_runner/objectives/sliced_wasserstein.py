@@ -27,7 +27,7 @@ class SlicedWasserstein(MatchesPrior):
     """projections: directions, drawn afresh at each step. power: p, of the distance."""
 
     requires: ClassVar[dict[str, str]] = {
-        "kl.unused": "the sliced Wasserstein distance stands in for the KL: leave kl as it is, and set objective.weight"
+        "kl.unused": "the sliced Wasserstein distance stands in for the KL: leave the kl group as it is"
     }
 
     def __init__(

@@ -21,6 +21,7 @@ Limits = tuple[float, float]
 
 DOTS_PER_INCH = 100
 LEGEND_ENTRIES = 20
+CHANNELS = ({"alpha": 0.35, "linewidth": 2.2}, {"linewidth": 1.2}, {"linewidth": 1.0, "linestyle": ":"})
 SERIES = ({"color": "0.55", "linewidth": 2.2}, {"color": "tab:red"}, {"color": "tab:blue", "linestyle": ":"})
 
 
@@ -34,17 +35,22 @@ def line_plots(
 ) -> Image.Image:
     """Small multiples of plain vectors: one panel per example, one line per series.
 
-    series: name -> (N, D), all of one shape; more than one makes a legend.
+    series: name -> (N, D), all of one shape, or (N, T, channels), each channel in a colour of its own; more than one
+    makes a legend.
     limits: of the value axis; by default those of the first series, so that a bad reconstruction moves no axis.
     """
-    arrays = {name: _vectors(values) for name, values in series.items()}
+    arrays = {name: _channels(values) for name, values in series.items()}
     first = next(iter(arrays.values()))
+    # alone, channels need not be pale
+    styles = SERIES if first.shape[2] == 1 else CHANNELS[len(arrays) == 1 :]
     scale = limits or limits_of(first)
     figure, panels = _multiples(len(first), columns, scale, title=title, titles=bool(titles))
     marker = "o" if first.shape[1] <= 16 else None
     for index, panel in enumerate(panels):
-        for (name, values), style in zip(arrays.items(), SERIES, strict=False):
-            panel.plot(values[index], label=name, marker=marker, markersize=3, **style)  # type: ignore[arg-type]
+        for (name, values), style in zip(arrays.items(), styles, strict=False):
+            for channel, line in enumerate(values[index].T):
+                own = {"color": f"C{channel % 10}", "label": "" if channel else name, **style}
+                panel.plot(line, marker=marker, markersize=3, **own)  # type: ignore[arg-type]
         if titles:
             panel.set_title(titles[index], fontsize=9)
     if len(arrays) > 1:
@@ -260,6 +266,12 @@ def _by_split(rows: Sequence[Mapping[str, Any]], x: str, metric: str) -> dict[st
         if isinstance(at, (int, float)) and isinstance(value, (int, float)):
             points.setdefault(str(row.get("split")), []).append((at, value))
     return points
+
+
+def _channels(values: Values) -> np.ndarray:
+    """(N, T, channels)."""
+    array = as_array(values)
+    return array if array.ndim == 3 else array.reshape(len(array), -1, 1)
 
 
 def _vectors(values: Values) -> np.ndarray:

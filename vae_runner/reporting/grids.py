@@ -52,23 +52,23 @@ def grid(
     rows = math.ceil(len(tiles) / columns)
     width, height = tiles[0].size
 
-    left = MARGIN + (max(_width(label) for label in row_labels) + MARGIN if row_labels else 0)
+    left = MARGIN + (max(width_of(label) for label in row_labels) + MARGIN if row_labels else 0)
     top = MARGIN + (LARGEST_FONT + MARGIN if title else 0) + (LARGEST_FONT + GAP * 2 if column_labels else 0)
     x_of = [left + column * (width + GAP) for column in range(columns)]
     y_of = [top + row * (height + GAP) + (row // group_rows if group_rows else 0) * GROUP_GAP for row in range(rows)]
 
-    canvas_width = max(x_of[-1] + width + MARGIN, 2 * MARGIN + _width(title or ""))
+    canvas_width = max(x_of[-1] + width + MARGIN, 2 * MARGIN + width_of(title or ""))
     canvas = Image.new("RGB", (canvas_width, y_of[-1] + height + MARGIN), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     for index, tile in enumerate(tiles):
         canvas.paste(tile, (x_of[index % columns], y_of[index // columns]))
     if title:
-        draw.text((MARGIN, MARGIN), title, fill=INK, font=_font(LARGEST_FONT), anchor="lt")
+        draw.text((MARGIN, MARGIN), title, fill=INK, font=font_of(LARGEST_FONT), anchor="lt")
     for x, label in zip(x_of, column_labels or (), strict=False):
         text, font = _fit(label, width)
         draw.text((x + width / 2, top - GAP * 2), text, fill=INK, font=font, anchor="ms")
     for y, label in zip(y_of, row_labels or (), strict=False):
-        draw.text((left - MARGIN, y + height / 2), label, fill=INK, font=_font(LARGEST_FONT), anchor="rm")
+        draw.text((left - MARGIN, y + height / 2), label, fill=INK, font=font_of(LARGEST_FONT), anchor="rm")
     return canvas
 
 
@@ -145,23 +145,24 @@ def _padded(images: np.ndarray, count: int, value: float) -> np.ndarray:
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int, face: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
     # Pillow's own font has neither Greek nor accented letters; DejaVu comes with matplotlib
     import matplotlib
 
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"), size)
 
 
-def _width(text: str) -> int:
-    return math.ceil(_font(LARGEST_FONT).getlength(text))
+def width_of(text: str) -> int:
+    """In pixels, in the largest font."""
+    return math.ceil(font_of(LARGEST_FONT).getlength(text))
 
 
 def _fit(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
     """The largest font in which the text fits, and the text, cut where it fits in none."""
     for size in range(LARGEST_FONT, SMALLEST_FONT - 1, -1):
-        if _font(size).getlength(text) <= width:
-            return text, _font(size)
-    font = _font(SMALLEST_FONT)
+        if font_of(size).getlength(text) <= width:
+            return text, font_of(size)
+    font = font_of(SMALLEST_FONT)
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
     return text + "…", font

@@ -1,17 +1,24 @@
-"""Pictures of examples, picked by what an example is: images as grids, everything else as lines.
+"""Pictures of examples, picked by what an example is.
 
-Values of `unit` and `binary` spaces are shown from 0 to 1. Values of a `real` space have no limits of their own: hand
-in the same ones every time (`limits_of` the data) and the pictures of two epochs can be compared.
+Images, and sequences of many channels such as piano rolls, are grids; text is text; everything else is lines. Values of
+`unit` and `binary` spaces are shown from 0 to 1. Values of a `real` space have no limits of their own: hand in the same
+ones every time (`limits_of` the data) and the pictures of two epochs can be compared.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
 from vae_runner.data.space import Space
-from vae_runner.reporting import figures, grids
+from vae_runner.reporting import figures, grids, rolls, texts
+from vae_runner.reporting.arrays import Values
 from vae_runner.reporting.figures import Limits
+
+MOST_LINES = 8  # channels of a sequence that are still drawn as lines
+ROLL_COLUMNS, ROLL_SIDE = 4, 256  # a step of a piano roll is at least two pixels wide, where it is no longer than that
+LINE_COLUMNS, MOST_LINE_COLUMNS = 4, 6
 
 
 def limits_of(space: Space, x: Tensor) -> Limits:
@@ -31,13 +38,18 @@ def draw_examples(
 ) -> Image.Image:
     """N examples or samples (N, *shape). titles: one per example, for lines only: a grid of images has no room.
 
-    row_labels: of a grid of images; lines are titled by that of their row.
+    row_labels: of a grid of images; lines are titled by that of their row, and text begins with it.
     """
     limits = limits or limits_of(space, x)
-    if _is_image(space):
-        return grids.grid(_as_images(space, x), columns, row_labels=row_labels, title=title, limits=limits)
-    titles = titles or (None if row_labels is None else [row_labels[i // columns] for i in range(len(x))])
-    return figures.line_plots({"x": x.flatten(1)}, titles=titles, title=title, limits=limits)
+    of_each = None if row_labels is None else [row_labels[i // columns] for i in range(len(x))]
+    if space.support == "categorical":
+        rows = [texts.Row(text, label) for text, label in zip(x, of_each or [""] * len(x), strict=True)]
+        return texts.page(rows, space.vocabulary, group=columns if of_each else None, title=title)
+    if _is_grid(space):
+        layout = _layout(space, columns, fixed=bool(row_labels))
+        return grids.grid(_as_images(space, x, limits), row_labels=row_labels, title=title, limits=limits, **layout)
+    across = columns if row_labels and columns <= MOST_LINE_COLUMNS else LINE_COLUMNS
+    return figures.line_plots({"x": _as_lines(space, x)}, across, titles=titles or of_each, title=title, limits=limits)
 
 
 def draw_reconstructions(
@@ -49,17 +61,30 @@ def draw_reconstructions(
     columns: int = 10,
     title: str | None = None,
     limits: Limits | None = None,
+    mask: Tensor | None = None,
 ) -> Image.Image:
-    """Targets with their reconstructions, and the encoder's input where it was corrupted; each (N, *shape)."""
+    """Targets with their reconstructions, and the encoder's input where it was corrupted; each (N, *shape).
+
+    mask: 1 where x counts; what lies beyond the end of a sequence is left out. In text, letters that differ are red.
+    """
     limits = limits or limits_of(space, x)
-    if _is_image(space):
-        shown = None if input is None else _as_images(space, input)
+    shown = {"target": x, "reconstruction": reconstruction, **({} if input is None else {"input": input})}
+    if space.support == "categorical":
+        rows = [texts.Row(tokens[i], name, x[i]) for i in range(len(x)) for name, tokens in shown.items()]
+        return texts.page(rows, space.vocabulary, group=len(shown), title=title)
+    if space.sequence and mask is not None:
+        shown = {name: values.masked_fill(mask == 0, float("nan")) for name, values in shown.items()}
+    if _is_grid(space):
+        images = {name: _as_images(space, values, limits) for name, values in shown.items()}
         return grids.reconstruction_grid(
-            _as_images(space, x), _as_images(space, reconstruction), shown, columns=columns, title=title, limits=limits
+            images["target"],
+            images["reconstruction"],
+            images.get("input"),
+            title=title,
+            limits=limits,
+            **_layout(space, columns),
         )
-    series = {"target": x.flatten(1), "reconstruction": reconstruction.flatten(1)}
-    if input is not None:
-        series["input"] = input.flatten(1)
+    series = {name: _as_lines(space, values) for name, values in shown.items()}
     return figures.line_plots(series, title=title, limits=limits)
 
 
@@ -77,16 +102,41 @@ def draw_traversals(
     names: of the units. Interpolations are the same picture, with a row per pair.
     """
     limits = limits or limits_of(space, x)
-    if _is_image(space):
-        labels = [f"{value:.2g}" for value in values]
-        images = _as_images(space, x.flatten(0, 1))
+    labels = [f"{value:.2g}" for value in values]
+    if space.support == "categorical":
+        rows = [
+            texts.Row(tokens, f"{name}   {label}" if label == labels[0] else label)
+            for name, unit in zip(names, x, strict=True)
+            for label, tokens in zip(labels, unit, strict=True)
+        ]
+        return texts.page(rows, space.vocabulary, group=len(values), title=title)
+    if _is_grid(space):
+        images = _as_images(space, x.flatten(0, 1), limits)
         return grids.grid(images, len(values), row_labels=names, column_labels=labels, title=title, limits=limits)
-    return figures.line_fans(x.flatten(2), values, titles=names, title=title, limits=limits)
+    lines = _as_lines(space, x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    channels = lines.shape[-1]
+    panels = lines.movedim(-1, 1).flatten(0, 1)
+    if channels > 1:
+        names = [f"{name}, channel {channel + 1}" for name in names for channel in range(channels)]
+    columns = channels if 1 < channels <= MOST_LINE_COLUMNS else LINE_COLUMNS
+    return figures.line_fans(panels, values, titles=names, title=title, columns=columns, limits=limits)
 
 
-def _is_image(space: Space) -> bool:
-    return len(space.shape) in (2, 3)
+def _is_grid(space: Space) -> bool:
+    return space.image or (space.sequence and space.shape[-1] > MOST_LINES)
 
 
-def _as_images(space: Space, x: Tensor) -> Tensor:
-    return x if space.image else x.unsqueeze(1)
+def _layout(space: Space, columns: int, fixed: bool = False) -> dict[str, Any]:
+    """Settings of a grid: of piano rolls, few stand side by side, and large, unless the number of columns is fixed."""
+    if space.image or (fixed and columns > ROLL_COLUMNS):
+        return {"columns": columns}
+    return {"columns": min(columns, ROLL_COLUMNS), "min_side": ROLL_SIDE}
+
+
+def _as_images(space: Space, x: Tensor, limits: Limits) -> Values:
+    return rolls.as_images(x, limits) if space.sequence else x
+
+
+def _as_lines(space: Space, x: Tensor) -> Tensor:
+    """(N, T, channels)."""
+    return x if space.sequence else x.flatten(1).unsqueeze(-1)

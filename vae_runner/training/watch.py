@@ -14,6 +14,8 @@ COLLAPSED = 0.1  # share of active units at or below which the posterior has col
 UNINFORMATIVE = 0.5  # nats of mutual information below which z says next to nothing of x
 UNVARIED = 0.2  # diversity of samples, as a share of the data's, below which they cover few modes
 OVERFIT = 0.02  # rise of the validation loss over its best, as a share of all that was learnt, that is worth a word
+WINNING = 0.98  # share of right verdicts from which a discriminator's gradient says little
+LAGGING = 0.45  # share below which a discriminator judges what the model did some steps ago; at 0.5 all may be well
 PATIENCE = 3  # validations in a row before a trend is called one
 
 
@@ -63,6 +65,8 @@ class Watch:
             self._overfitting(step, figures["loss"], training["loss"])
         if evaluation.kl_units is not None:
             self._collapse(step, evaluation)
+        if "discriminator_accuracy" in training:
+            self._game(step, training["discriminator_accuracy"])
         diversity = figures.get("sample_diversity")
         if "collapse" not in self.said and diversity is not None and self._lasts("diversity", diversity < UNVARIED):
             self.say(
@@ -89,6 +93,21 @@ class Watch:
                 "information",
                 f"step {step}: the latent space is uninformative: x and z share {information:.2f} nats. Try "
                 "architecture.normalisation=batch, architecture.dropout=0.1, a smaller kl.weight, or more data.",
+            )
+
+    def _game(self, step: int, accuracy: float) -> None:
+        if self._lasts("winning", accuracy > WINNING):
+            self.say(
+                "game",
+                f"step {step}: the discriminator wins: {accuracy:.1%} of its verdicts are right, so that its gradient "
+                "says little. Try a smaller objective.discriminator_learning_rate or objective.width.",
+            )
+        # among thousands of verdicts exactly half are right when they are all the same, hardly ever otherwise
+        if self._lasts("lagging", accuracy < LAGGING or abs(accuracy - 0.5) < 1e-6):
+            self.say(
+                "game",
+                f"step {step}: the discriminator gives up: {accuracy:.1%} of its verdicts are right, as if it guessed "
+                "or came too late. Try a larger objective.discriminator_learning_rate, or a smaller optimizer.lr.",
             )
 
     def _overfitting(self, step: int, validation: float | None, training: float) -> None:

@@ -44,7 +44,7 @@ class LocationScale(Likelihood):
     ) -> None:
         super().__init__(space)
         self.variance = variance
-        self.axis = 2 if space.sequence else 1  # where means and factors lie side by side: within a step, or as channels
+        self.axis = 2 if space.sequence else 1  # means and factors lie side by side within a step, or as channels
         self.register_buffer("log_scale", torch.tensor(math.log(scale)), persistent=False)
         if variance == "shared":
             self.log_factor = nn.Parameter(torch.zeros(()))

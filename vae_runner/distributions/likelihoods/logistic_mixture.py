@@ -30,9 +30,7 @@ class LogisticMixture:
     coefficients: (N, K, C (C - 1) / 2, H, W), row by row of the lower triangle. levels: of each value.
     """
 
-    def __init__(
-        self, weights: Tensor, means: Tensor, log_scales: Tensor, coefficients: Tensor, levels: int
-    ) -> None:
+    def __init__(self, weights: Tensor, means: Tensor, log_scales: Tensor, coefficients: Tensor, levels: int) -> None:
         self.weights, self.means, self.log_scales = weights, means, log_scales
         self.coefficients, self.levels = coefficients, levels
 
@@ -118,8 +116,8 @@ class LogisticMixtures(Likelihood):
         self.parameter_shape = (components * sum(self.sizes), *size)
 
     def forward(self, parameters: Tensor) -> LogisticMixture:
-        """px for parameters (N, components * P, H, W): a component's weight, means, scales and coefficients in a row."""
-        parts = at_least_float32(parameters).unflatten(1, (self.components, -1)).split(self.sizes, 2)
-        weights, means, log_scales, coefficients = parts
+        """px for parameters (N, components * P, H, W): the weight, means, scales and coefficients of each in a row."""
+        of_components = at_least_float32(parameters).unflatten(1, (self.components, -1))
+        weights, means, log_scales, coefficients = of_components.split(self.sizes, 2)
         log_scales = log_scales.clamp(LOWEST_LOG_SCALE, HIGHEST_LOG_SCALE)
         return LogisticMixture(weights.squeeze(2), means, log_scales, coefficients.tanh(), self.levels)

@@ -1,4 +1,4 @@
-"""The hyperspherical posterior (Davidson et al. 2018): q(z|x) = vMF(z; m(x), kappa(x)), z a point of the unit sphere."""
+"""The hyperspherical posterior (Davidson et al. 2018): q(z|x) = vMF(z; m(x), kappa(x)) on the unit sphere."""
 
 from typing import ClassVar
 

@@ -85,7 +85,7 @@ class Joint(Posterior):
         self.register_buffer("zeros", torch.zeros(self.continuous, *latent_shape[1:]), persistent=False)
 
     def forward(self, parameters: Tensor) -> Product:
-        """q for parameters (N, 2 * D, *rest): means, then log-variances, then logits; as many as these take are read."""
+        """q for parameters (N, 2 * D, *rest): means, log-variances, logits; what is left over is not read."""
         mean, log_variance, logits = parameters[:, : 2 * self.continuous + self.discrete].split(
             [self.continuous, self.continuous, self.discrete], 1
         )

@@ -2,7 +2,7 @@
 
     z' = z + u h,   h = tanh(w . z + b),   log |det dz'/dz| = log(1 + (1 - h^2) w . u)
 
-A flow is invertible where w . u > -1. So u is moved along w until w . u = m(w . u) with m(x) = softplus(x + c) - 1. With
+It is invertible where w . u > -1. So u is moved along w until w . u = m(w . u), with m(x) = softplus(x + c) - 1. With
 c = log(e - 1) small parameters leave z as it is, and there is no division by a small |w|; the paper has c = 0.
 """
 
@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, bounded
-from vae_runner.distributions.flows.pushforward import Pushforward
 from vae_runner.distributions.numerics import at_least_float32
 from vae_runner.distributions.posteriors.posterior import Posterior
+from vae_runner.distributions.pushforward import Pushforward
 from vae_runner.settings import Range
 
 LEAST_STRETCH = 1e-4  # of a direction: keeps the logarithm of the determinant finite in any precision
@@ -47,7 +47,7 @@ class Planar(Posterior):
 
 def planar(z: Tensor, flows: Tensor) -> tuple[Tensor, Tensor]:
     """z (S, N, D) after all flows (N, flows, 3, D), each w, u and the terms of b; and the log-determinant (S, N)."""
-    log_determinant = torch.zeros(z.shape[:-1], dtype=z.dtype, device=z.device)
+    log_determinant = torch.zeros_like(z[..., 0])
     for flow in flows.unbind(1):
         w, u, b = flow.unbind(1)
         given = (w * u).sum(-1, keepdim=True)

@@ -35,7 +35,7 @@ class CodeSequences:
         return log_chances.sum((1, 2)).view(batch)
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
-        """Samples (n, *latent_shape), of the n contexts; `temperature` divides the logits, at 0 the likeliest is taken."""
+        """Samples (n, *latent_shape), of the n contexts; `temperature` divides the logits; 0 takes the likeliest."""
         return self.prior.draw(n, self.context, temperature)
 
 

@@ -18,7 +18,7 @@ class Conditional(Prior):
 
     provides: ClassVar[set[str]] = {"density", "factorised", "sample"}
     requires: ClassVar[dict[str, str]] = {
-        "condition.condition": "it is learned from a condition, and there is none: type condition=label, or prior=normal",
+        "condition.condition": "it follows a condition, and there is none: type condition=label, or prior=normal",
     }
 
     def __init__(

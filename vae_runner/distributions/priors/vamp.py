@@ -66,7 +66,9 @@ class Vamp(Prior):
     def attach(self, space: Space, posterior: Any, encode: Callable[..., Any]) -> None:
         """Makes room for the pseudo-inputs. Raises UserError for data that cannot be learned by gradient."""
         if space.support == "categorical":
-            raise UserError("prior=vamp: pseudo-inputs are learned by gradient, text is not numbers: type prior=mixture")
+            raise UserError(
+                "prior=vamp: pseudo-inputs are learned by gradient, text is not numbers: type prior=mixture"
+            )
         self.encode = encode
         self.bounded = space.support != "real"
         self.inputs = nn.Parameter(torch.rand(self.count, *space.shape))

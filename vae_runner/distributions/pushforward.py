@@ -1,4 +1,4 @@
-"""A Gaussian pushed through a flow: log q(z) = log q(z_0) - log |det dz / dz_0| (Rezende & Mohamed 2015, equation 5)."""
+"""A Gaussian pushed through a flow: log q(z) = log q(z_0) - log |det dz/dz_0| (Rezende & Mohamed 2015, equation 5)."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -9,10 +9,9 @@ from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian
 
 
 class Pushforward:
-    """N distributions over latents, known by their samples.
+    """N distributions over latents, whose density is known only at the sample drawn last: no inverse is worth its cost.
 
     base: over flattened latents (N, D). flow: z_0 (S, N, D) -> z (S, N, D) and the log-determinant (S, N).
-    The flow has no inverse worth its cost, so that a density is known only at the sample drawn last.
     """
 
     def __init__(

@@ -1,0 +1,73 @@
+"""`vae-run forecast run=DIR`: how sequences go on."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from vae_runner.commands.arguments import call
+from vae_runner.commands.runs import (
+    Device,
+    RunPath,
+    Seed,
+    SplitName,
+    Trust,
+    Weights,
+    described,
+    file_name,
+    load_run,
+    save_picture,
+    split_of,
+)
+from vae_runner.settings import Range
+
+
+def main(args: Sequence[str]) -> int:
+    return call(forecast, args)
+
+
+def forecast(
+    *,
+    run: RunPath,
+    prefix: Annotated[Annotated[int, Range(1)] | None, "how many steps are known; null: half of the longest"] = None,
+    steps: Annotated[Annotated[int, Range(1)] | None, "how many after them are compared; null: all"] = None,
+    split: SplitName = "test",
+    n: Annotated[int, Range(1, 100_000), "how many sequences, or as many as there are"] = 100,
+    draws: Annotated[int, Range(1, 1000), "of each"] = 20,
+    temperature: Annotated[float, Range(0, 1000), "how widely the steps are drawn"] = 1.0,
+    seed: Seed = 0,
+    weights: Weights = "best",
+    device: Device = "auto",
+    trust: Trust = False,
+) -> int:
+    """What a run's model expects after the first steps of sequences, chosen by the seed.
+
+    A picture of the first eight goes into the run. The error of the mean of the draws is printed, beside those of the
+    last value and of the mean so far; of text the share of tokens that are wrong.
+    """
+    loaded = load_run(run, device=device, weights=weights, trust=trust)
+    examples = split_of(loaded, split)
+
+    import torch
+
+    from vae_runner.evaluation import forecasting
+    from vae_runner.evaluation.evaluate import Preserved
+    from vae_runner.reporting.forecasts import draw_forecasts
+
+    space = loaded.model.space
+    known = prefix or max(space.shape[0] // 2, 1)
+    chosen = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[:n]
+    with Preserved(loaded.model, loaded.device, seed):
+        batch = loaded.data.batch(examples, chosen.to(loaded.device))
+        result = forecasting.forecast(loaded.model, batch, known, steps=steps, draws=draws, temperature=temperature)
+    figures = ", ".join(f"{name} {error:.4g}" for name, error in result.errors.items())
+    image = draw_forecasts(
+        space,
+        batch.x[:8].cpu(),
+        result.draws[:, :8].cpu(),
+        result.prediction[:8].cpu(),
+        known,
+        title=f"{split} examples from step {known} on, error: {figures}; {described(loaded, weights)}",
+    )
+    settings = {"prefix": prefix, "steps": steps, "split": split, "n": n, "draws": draws, "temperature": temperature}
+    save_picture(loaded, f"forecasts/{file_name(forecast, **settings, seed=seed, weights=weights)}", image)
+    print(f"{len(batch)} {split} examples from step {known} on, error: {figures}")
+    return 0
