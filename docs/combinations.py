@@ -47,6 +47,9 @@ KINDS = {
 }
 
 
+DEFAULTS = choices_of(compose([]))
+
+
 def refusal(overrides: list[str], space: Space) -> str | None:
     """The first line of what speaks against a config on data of this space, or None."""
     try:
@@ -64,11 +67,10 @@ def refusal(overrides: list[str], space: Space) -> str | None:
 @functools.cache
 def choices(variant: str) -> dict[str, str]:
     """The options that a recipe chooses itself."""
-    base = choices_of(compose([]))
     return {
         group: option
         for group, option in choices_of(compose([f"variant={variant}"])).items()
-        if option != base.get(group) and group not in ("variant", "experiment", "data")
+        if option != DEFAULTS.get(group) and group not in ("variant", "experiment")
     }
 
 
@@ -78,13 +80,9 @@ def pair_refusal(first: str, second: str) -> str | None:
     contested = [group for group in one if group in other and one[group] != other[group]]
     if contested:
         return f"both choose the {' and the '.join(contested)}"
-    return refusal([f"variant=[{first},{second}]"], space_of(f"variant=[{first},{second}]"))
-
-
-def space_of(override: str) -> Space:
-    """An example of the data that a recipe runs on by default."""
-    chosen = choices_of(compose([override]))["data"]
-    return next(kind.space for kind in KINDS.values() if f"data={chosen}" in kind.typed)
+    data = {**DEFAULTS, **one, **other}["data"]
+    space = next(kind.space for kind in KINDS.values() if f"data={data}" in kind.typed)
+    return refusal([f"variant=[{first},{second}]"], space)
 
 
 def by_kind_keys() -> list[tuple[str, str]]:

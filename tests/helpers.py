@@ -4,10 +4,37 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.build import build_experiment, build_trainer
-from vae_runner.config import check, choices_of, compose, resolved
+from vae_runner.config import Tree, check, choices_of, compose, configs_directory, resolved
+from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 
 QUICK = ["trainer.batch_size=64", "trainer.log_steps=5", "architecture.width=16", "latent_dim=4"]
+
+
+# where the options belong that no recipe chooses and that need others beside them
+COMPANIONS = {
+    ("condition", "attributes"): ["data=sprites"],
+    ("condition", "inferred_label"): ["variant=ss_vae"],
+    ("data", "arrays"): ["data.path=x"],
+    ("data", "images"): ["data.path=x"],
+    ("prior", "classes"): ["variant=[aae,cvae]"],
+    ("prior", "conditional"): ["variant=cvae"],
+    ("likelihood", "categorical"): ["variant=vrae", "data=text"],
+}
+
+
+def with_companions(group: str, option: str) -> list[str]:
+    """Overrides under which an option can be chosen: by itself, or in the first recipe that chooses it."""
+    chosen = [f"{group}={option}"]
+    if (group, option) in COMPANIONS:
+        return [*chosen, *COMPANIONS[group, option]]
+    try:
+        check(compose(chosen))
+    except UserError:
+        variants = Tree([configs_directory()]).options("variant")
+        recipe = next(v for v in variants if choices_of(compose([f"variant={v}"]))[group] == option)
+        return [f"variant={recipe}", *chosen]
+    return chosen
 
 
 def config_of(*overrides: str) -> dict[str, Any]:

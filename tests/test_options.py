@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.helpers import config_of
+from tests.helpers import config_of, with_companions
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.errors import UserError
@@ -14,9 +14,7 @@ from vae_runner.run_directory import RunDirectory
 
 TREE = Tree([configs_directory()])
 DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=3"]
-# what an option cannot do without
-NEEDS = {
-    ("posterior", "delta"): ["prior=mixture"],
+SHORT = {
     ("trainer", "default"): ["trainer.steps=3", "trainer.evaluation_examples=32"],
     ("trainer", "debug"): [],
 }
@@ -41,7 +39,9 @@ def take_steps(tmp_path, *overrides):
 def test_an_option_trains(tmp_path, group, option):
     debug = DEBUG[1:] if group == "trainer" else DEBUG
     extra = [text for text in debug if not (group == "architecture" and text.startswith("architecture"))]
-    summary = take_steps(tmp_path, f"{group}={option}", *extra, *NEEDS.get((group, option), []))
+    if "data=sprites" in with_companions(group, option):
+        extra += ["data.limit=100", "data.test=50", "data.validation=50"]
+    summary = take_steps(tmp_path, *with_companions(group, option), *extra, *SHORT.get((group, option), []))
     assert math.isfinite(summary["test"]["loss"])
 
 

@@ -6,7 +6,6 @@
 import copy
 import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +158,14 @@ class Run:
         Raises UserError where it is no longer there, or no longer fits the model.
         """
         data = build_data(self.config, self.device)
-        if data.space.shape != self.model.space.shape:
+        space = self.model.space
+        if data.space.shape != space.shape:
             raise UserError(
                 f"run={self.directory}: its data now has examples of shape {data.space.shape}, "
-                f"the model was trained on {self.model.space.shape}"
+                f"the model was trained on {space.shape}"
             )
+        if data.space.vocabulary != space.vocabulary:
+            raise UserError(f"run={self.directory}: its text file has changed, and with it the tokens")
         return data
 
     @property

@@ -61,7 +61,7 @@ class KL(nn.Module):
 
     @classmethod
     def gives(cls, settings: dict) -> set[str]:
-        """`plain`: no more than a weight, so that it can act inside a bound of several draws. `unused`: not even that."""
+        """`plain`: at most a weight, so that it can act inside a bound of several draws. `unused`: not even that."""
         changed = cls.changed(settings)
         plain = {"plain"} if set(changed) <= {"weight"} else set()
         return plain | ({"unused"} if not changed and not cls.varies else set())

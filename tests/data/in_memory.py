@@ -8,15 +8,23 @@ from vae_runner.data.splits import TensorSplit
 
 
 class InMemory(Source):
-    def __init__(self, x: Tensor, y: Tensor | None = None, own: dict[str, Tensor] | None = None, **common) -> None:
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        own: dict[str, Tensor] | None = None,
+        classes: int | None = None,
+        **common,
+    ) -> None:
         super().__init__(**common)
+        self.classes = classes
         self.x = x
         self.y = y
         self.own = own or {}
 
     def load(self) -> Stored:
         own = {name: TensorSplit(x) for name, x in self.own.items()}
-        return Stored(train=TensorSplit(self.x, self.y), **own)
+        return Stored(train=TensorSplit(self.x, self.y), classes=self.classes, **own)
 
 
 def numbered(n: int) -> Tensor:

@@ -1,6 +1,6 @@
-import dataclasses
-
 """From stored examples to a batch."""
+
+import dataclasses
 
 import pytest
 import torch

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch import distributions as oracle
 from torch.autograd.functional import jacobian
 
+from vae_runner.distributions.posteriors.gaussian import Gaussian
 from vae_runner.distributions.posteriors.iaf import InverseAutoregressive, MaskedNetwork
 from vae_runner.distributions.posteriors.planar import Planar
 from vae_runner.distributions.priors.normal import Normal
@@ -86,6 +88,26 @@ def test_a_density_is_refused_where_it_is_not_known(family):
 
 def test_there_is_no_closed_form_kl(family):
     assert q_of(family, (3,), 2).kl_units(Normal((3,))()) is None
+
+
+def test_a_flow_comes_closer_to_a_bent_density_than_a_gaussian_does(family):
+    def log_p(z):
+        return oracle.Normal(0.0, 1.0).log_prob(z[..., 0]) + oracle.Normal(z[..., 0].square(), 0.3).log_prob(z[..., 1])
+
+    def divergence(posterior) -> float:
+        parameters = torch.nn.Parameter(0.1 * torch.randn(1, posterior.per_unit * 2))
+        optimizer = torch.optim.Adam([parameters, *posterior.parameters()], lr=0.05)
+        for _ in range(120):
+            optimizer.zero_grad()
+            q = posterior(parameters)
+            z = q.sample(64)
+            (q.log_prob(z) - log_p(z)).mean().backward()
+            optimizer.step()
+        with torch.no_grad():
+            z = q.sample(2000)
+            return (q.log_prob(z) - log_p(z)).mean().item()
+
+    assert divergence(family((2,))) < 0.8 * divergence(Gaussian((2,)))
 
 
 def test_small_planar_parameters_leave_the_gaussian_as_it_is():

@@ -20,7 +20,7 @@ def autoregressive(context: tuple[int, ...] = (), shape: tuple[int, ...] = (6,),
     prior.attach(Space((1, 8, 8), "unit"), posterior, lambda x, context=None: None)
     for parameter in prior.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
-    return prior, posterior
+    return prior.eval(), posterior
 
 
 def everything(posterior: Quantized) -> torch.Tensor:
@@ -93,6 +93,7 @@ def test_the_kl_term_teaches_the_prior_the_order_of_codes():
         optimizer.zero_grad()
         q.kl_units(prior()).sum(1).mean().backward()
         optimizer.step()
+    prior.eval()
     first, second, third = posterior.indices_of(prior.sample(500)).T
     assert (first == second).float().mean() > 0.97
     assert ((first + 1) % 3 == third).float().mean() > 0.97
@@ -103,7 +104,7 @@ def test_a_step_with_the_autoregressive_prior_never_waits_for_the_device(no_wait
     prior, posterior = autoregressive((4,))
     h = torch.randn(5, 6, requires_grad=True)
     with no_waiting():
-        q, p = posterior.train()(h), prior(torch.randn(5, 4))
+        q, p = posterior.train()(h), prior.train()(torch.randn(5, 4))
         (q.kl_units(p).mean() + p.log_prob(q.sample(2)).mean()).backward()
         prior.sample(3, torch.randn(3, 4), 0.5)
 

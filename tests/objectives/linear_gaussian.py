@@ -25,6 +25,7 @@ class LinearGaussian(nn.Module):
     """From 2 latents to 3 observed numbers, in double precision."""
 
     latent_shapes = ((2,),)
+    condition = None
     scale = 0.7
 
     def __init__(self):

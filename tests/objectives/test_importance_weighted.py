@@ -1,14 +1,18 @@
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 from torch.distributions import Independent, Normal
 
+from tests.helpers import config_of
 from tests.objectives.linear_gaussian import LinearGaussian, examples, full_weight, likelihood
-from vae_runner.data.space import Batch
+from vae_runner.build import build_model
+from vae_runner.data.space import Batch, Space
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
+from vae_runner.errors import UserError
 from vae_runner.kl import Linear
 from vae_runner.models.evidence import Evidence, Level
 from vae_runner.objectives.combination_importance_weighted import CombinationImportanceWeighted
@@ -285,3 +289,42 @@ def test_the_bound_can_be_taken_without_gradients(model, gradient):
     with torch.no_grad():
         loss, _ = evaluated(ImportanceWeighted(model, 5, samples=2, gradient=gradient), model, examples(5))
     assert loss["model"].isfinite()
+
+
+def test_in_a_ladder_both_gradients_have_one_mean():
+    """Of all parameters, over many draws of a model as it is built from a config."""
+    config = config_of("model=ladder", "architecture.width=4", "latent_dim=2", "objective=importance_weighted")
+    torch.manual_seed(0)
+    model = build_model(config, Space((3,), "unit")).double()
+    x = torch.rand(1, 3, dtype=torch.double).expand(3000, -1)
+    parameters = [*model.parameters()]
+    means, errors = {}, {}
+    for gradient in GRADIENTS:
+        objective, draws = ImportanceWeighted(model, 1, samples=4, gradient=gradient), []
+        for seed in range(12):
+            loss, _ = evaluated(objective, model, Batch(x, x), seed=seed)
+            draws.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss["model"], parameters)]))
+        means[gradient] = torch.stack(draws).mean(0)
+        errors[gradient] = torch.stack(draws).std(0) / math.sqrt(len(draws))
+    differences = means["standard"] - means["doubly_reparameterised"]
+    assert (differences != 0).any()
+    assert (differences.abs() <= 6 * torch.hypot(*errors.values()) + 1e-9).all()
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize("variant", ["iwae", "miwae", "ciwae", "piwae"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("kl.free_bits=0.1", "kl.free_bits"), ("kl.capacity=3", "kl.capacity"), ("posterior=delta", "posterior=gaussian")],
+)
+def test_what_a_bound_of_several_draws_cannot_use_is_refused_in_a_line(variant, override, message):
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        config_of(f"variant={variant}", override, "prior=mixture")
+    assert all(len(line) < 200 for line in str(error.value).splitlines())
+
+
+def test_a_posterior_that_cannot_be_held_fixed_has_no_doubly_reparameterised_gradient():
+    with pytest.raises(UserError, match=re.escape("type objective.gradient=standard")):
+        config_of("variant=[iwae,planar_vae]", "objective.gradient=doubly_reparameterised")

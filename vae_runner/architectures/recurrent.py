@@ -20,6 +20,7 @@ from vae_runner.architectures.sequences import (
     RecurrentEncoder,
     Steps,
     network,
+    with_context,
 )
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError
@@ -101,24 +102,18 @@ class Recurrent:
                 f"type architecture.teacher_forcing=true, or architecture.word_dropout=0"
             )
         given = torch.Size(latent_shape).numel() + context_size(context, spatial=False)
-        if forced:
-            return AutoregressiveDecoder(self, steps, given)
-        return Decoder(self, self.network(given), given, steps.length)
+        return AutoregressiveDecoder(self, steps, given) if forced else ParallelDecoder(self, steps, given)
 
 
 class Decoder(nn.Module):
-    """A stage from z (N, *latent_shape) and a context to (N, T, width): all that a step sees is these two."""
+    """A stage from z (N, *latent_shape) and a context, which set off the cells, to (N, T, width)."""
 
-    def __init__(self, settings: Recurrent, network: nn.GRU | nn.LSTM, given: int, length: int):
+    def __init__(self, settings: Recurrent, steps: Steps, given: int, inputs: int):
         super().__init__()
-        self.network = network
+        self.network = settings.network(inputs)
         self.entry = nn.Linear(given, settings.depth * settings.width)
         self.dropout = nn.Dropout(settings.dropout)
-        self.shape = (length, settings.width)
-
-    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        given, hidden = self.start(z, context)
-        return self.dropout(self.network(self.along(given, self.shape[0]), hidden)[0])
+        self.shape = (steps.length, settings.width)
 
     def start(self, z: Tensor, context: Tensor | None = None) -> State:
         """The state before the first step."""
@@ -126,8 +121,18 @@ class Decoder(nn.Module):
         memory = self.entry(given).unflatten(1, (self.network.num_layers, -1)).transpose(0, 1).contiguous()
         return given, (memory.tanh(), memory) if isinstance(self.network, nn.LSTM) else memory.tanh()
 
-    def along(self, given: Tensor, steps: int) -> Tensor:
-        return given[:, None].expand(-1, steps, -1)
+
+class ParallelDecoder(Decoder):
+    """All that a step sees is z and the context, weighed by a vector of its own that tells it where it is."""
+
+    def __init__(self, settings: Recurrent, steps: Steps, given: int):
+        super().__init__(settings, steps, given, settings.width)
+        self.given = nn.Linear(given, settings.width)
+        self.place = nn.Parameter(torch.randn(self.shape))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        given, hidden = self.start(z, context)
+        return self.dropout(self.network(self.given(given)[:, None] * self.place, hidden)[0])
 
 
 class AutoregressiveDecoder(Decoder):
@@ -136,7 +141,7 @@ class AutoregressiveDecoder(Decoder):
     autoregressive = True
 
     def __init__(self, settings: Recurrent, steps: Steps, given: int):
-        super().__init__(settings, settings.network(steps.size + given), given, steps.length)
+        super().__init__(settings, steps, given, steps.size + given)
         self.steps, self.word_dropout = steps, settings.word_dropout
 
     def forward(self, z: Tensor, context: Tensor | None = None, x: Tensor | None = None) -> Tensor:
@@ -147,8 +152,7 @@ class AutoregressiveDecoder(Decoder):
         before = torch.cat([torch.zeros_like(before[:, :1]), before[:, :-1]], 1)
         if self.training and self.word_dropout:
             before = before * (torch.rand_like(before[:, :, :1]) >= self.word_dropout)
-        h, _ = self.network(torch.cat([before, self.along(given, before.shape[1])], 2), hidden)
-        return self.dropout(h)
+        return self.dropout(self.network(with_context(before, given), hidden)[0])
 
     def advance(self, previous: Tensor | None, state: State) -> tuple[Tensor, State]:
         """The features of a step (N, 1, width), given x of the step before (N, ...) unless it is the first."""
@@ -157,5 +161,5 @@ class AutoregressiveDecoder(Decoder):
             before = given.new_zeros(len(given), 1, self.steps.size)
         else:
             before = self.dropout(self.steps(previous.unsqueeze(self.steps.time)))
-        h, hidden = self.network(torch.cat([before, self.along(given, 1)], 2), hidden)
+        h, hidden = self.network(with_context(before, given), hidden)
         return self.dropout(h), (given, hidden)

@@ -52,13 +52,15 @@ def reconstruct(
         batch = loaded.data.batch(examples, chosen.to(loaded.device))
         result = reconstructions.reconstruct(loaded.model, batch)
     error, log_px = float(result.squared_error.mean()), float(result.log_px.mean())
-    figures = f"mean squared error {error:.4g}, log_px {log_px:.5g}"
+    measure = "mean squared error" if batch.x.is_floating_point() else "share of wrong tokens"
+    figures = f"{measure} {error:.4g}, log_px {log_px:.5g}"
     image = pictures.draw_reconstructions(
         loaded.data.space,
         batch.x,
         result.x,
         None if batch.input is batch.x else batch.input,
         title=f"{split} examples, {figures}; {described(loaded, weights)}",
+        mask=batch.mask,
     )
     save_picture(
         loaded, f"reconstructions/{file_name(reconstruct, split=split, n=n, seed=seed, weights=weights)}", image

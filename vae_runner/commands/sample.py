@@ -23,6 +23,7 @@ from vae_runner.commands.runs import (
     writing,
 )
 from vae_runner.errors import UserError
+from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 N = 64
 SHOWN, SHOWN_AS_LINES = 100, 40  # samples in the picture, at most
+PLAYED = 8  # MIDI files, at most
 COLUMNS = 10
 HELD_OUT = 256  # examples whose conditions take turns, where there is no list of all conditions
 
@@ -53,7 +55,11 @@ def sample(
     overwrite: Overwrite = False,
     seed: Seed = 0,
     temperature: Annotated[float, Range(0, 1000, open_low=True), "scales the prior's standard deviation"] = 1.0,
-    draw: Annotated[Literal["mean", "sample"], "the mean of p(x|z), or a draw from it"] = "mean",
+    draw: Annotated[
+        Literal["mean", "sample"] | None, "the mean of p(x|z), or a draw from it; null: a draw of notes and of text"
+    ] = None,
+    prompt: Annotated[str | None, "how all begin: words, or how many steps of a held-out sequence"] = None,
+    hold: Annotated[Annotated[int, Range(1)] | None, "draw the levels of latents above this one once for all"] = None,
     weights: Weights = "best",
     device: Device = "auto",
     trust: Trust = False,
@@ -61,8 +67,8 @@ def sample(
     """New examples from a run's model: z from the prior, then x.
 
     A picture of them, of the first hundred at most, goes into the run; of a model that is conditioned on classes, with
-    a row for each. Without label=, classes take turns, or else the conditions of held-out examples. On one seed a
-    larger n only adds examples.
+    a row for each. Without label=, classes take turns, or else the conditions of held-out examples. Text is printed,
+    and piano rolls become MIDI files besides. On one seed a larger n only adds examples.
     """
     file = Path(out).expanduser() if out is not None else None
     if file is not None:
@@ -82,8 +88,17 @@ def sample(
     of_each = shown // len(kinds) if kinds else 0
     shown = of_each * len(kinds) or shown
     how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": draw, "weights": weights}
+    how |= {"prompt": prompt, "hold": hold}
     with Preserved(loaded.model, loaded.device, seed):
-        blocks = sample_blocks(loaded.model, total if file else shown, c, temperature=temperature, draw=draw)
+        blocks = sample_blocks(
+            loaded.model,
+            total if file else shown,
+            c,
+            temperature=temperature,
+            draw=draw or ("sample" if space.sequence and space.support != "real" else "mean"),
+            prompt=_prompt(loaded, prompt, seed),
+            held=_held(loaded, hold, c),
+        )
         first = next(blocks)
         if file:
             _write(file, loaded, total, itertools.chain([first], blocks), c, how)
@@ -99,10 +114,62 @@ def sample(
         title=f"samples{f' of {label}' if label else ''}, {described(loaded, weights)}",
     )
     of = None if label is None else Path(label).name
-    save_picture(loaded, f"samples/{file_name(sample, n=n and shown, label=of, **how)}", image)
+    name = f"samples/{file_name(sample, n=n and shown, label=of, **how)}"
+    save_picture(loaded, name, image)
+    _also(loaded, name, x)
     if total > shown and not file:
         print(f"a picture shows the first {shown}; out=FILE.npz keeps all {total}")
     return 0
+
+
+def _also(run: "Run", name: str, x: "Tensor") -> None:
+    """What sequences are besides a picture: text, or music to be heard."""
+    from vae_runner.reporting import midi
+
+    space = run.model.space
+    if space.support == "categorical":
+        from vae_runner.data.tokens import to_text
+
+        print("\n".join(to_text(x, space.vocabulary)))
+    if midi.is_playable(space):
+        picture = RunDirectory(run.directory).images / name
+        paths = [picture.with_name(f"{picture.stem}_{i}.mid") for i in range(min(len(x), PLAYED))]
+        for path, roll in zip(paths, x, strict=False):
+            with writing(path):
+                midi.save(path, roll)
+        print(f"{paths[0]} ... {paths[-1].name}")
+
+
+def _prompt(run: "Run", prompt: str | None, seed: int) -> "Tensor | None":
+    """The steps (1, t, ...) that all samples begin with."""
+    import torch
+
+    if prompt is None:
+        return None
+    space = run.model.space
+    if not getattr(run.model.decoder, "autoregressive", False):
+        raise UserError(
+            f"prompt={prompt}: this model does not write step by step; vae-run forecast continues sequences"
+        )
+    if space.support == "categorical":
+        from vae_runner.data.tokens import to_tokens
+
+        return to_tokens(prompt, space.vocabulary)[None].to(run.device)
+    if not prompt.isdigit() or not 0 < int(prompt) < space.shape[0]:
+        raise UserError(f"prompt={prompt}: must be how many steps of a held-out sequence, 1 to {space.shape[0] - 1}")
+    examples = run.data.test if len(run.data.test) else run.data.train
+    chosen = torch.randint(len(examples), (1,), generator=torch.Generator().manual_seed(seed))
+    return run.data.batch(examples, chosen.to(run.device)).x[:, : int(prompt)]
+
+
+def _held(run: "Run", hold: int | None, c: "Tensor | None") -> "Sequence[Tensor]":
+    """The latents (1, *latent_shape) of the levels above `hold`, which all samples share."""
+    if hold is None:
+        return ()
+    if hold >= run.model.levels:
+        raise UserError(f"hold={hold}: this model has {run.model.levels} levels of latents, and one must lie above")
+    context = None if c is None else run.model.condition(c[:1])
+    return run.model.sample_latents(1, context)[hold:]
 
 
 def _conditions(run: "Run", label: str | None, seed: int) -> "tuple[Tensor | None, list[str]]":

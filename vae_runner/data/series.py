@@ -19,13 +19,14 @@ COUNT, STEPS, NOISE = 2000, 64, 0.05
 
 
 def generate() -> tuple[Tensor, Tensor]:
-    """Waves (2000, 64, 1) of one to two periods, any phase and an amplitude of 0.5 to 1.5, and their classes (2000,).
+    """Waves (2000, 64, 1) of one to two periods, begun in their first half, 0.5 to 1.5 high; and classes (2000,).
 
-    What tells them apart is few numbers, but not on a plane: they move and stretch the whole wave.
+    Three numbers and a class make a wave, but not on a plane: they move and stretch it as a whole.
     """
     random = np.random.RandomState(0)  # numpy guarantees that what it draws never changes
     y = np.arange(COUNT) % len(WAVES)
-    periods, phase, amplitude = (random.uniform(low, low + 1, (COUNT, 1)) for low in (1, 0, 0.5))
+    ranges = (1.0, 2.0), (0.0, 0.5), (0.5, 1.5)
+    periods, phase, height = (random.uniform(low, high, (COUNT, 1)) for low, high in ranges)
     turn = (periods * np.arange(STEPS) / STEPS + phase) % 1
     waves = (
         np.sin(2 * np.pi * turn),
@@ -34,7 +35,7 @@ def generate() -> tuple[Tensor, Tensor]:
         2 * np.exp(-(((turn - 0.5) / 0.1) ** 2) / 2) - 0.5,
         (np.sin(2 * np.pi * turn) + np.sin(6 * np.pi * turn)) / 1.5,
     )
-    x = np.choose(y[:, None], waves) * amplitude + NOISE * random.standard_normal((COUNT, STEPS))
+    x = np.choose(y[:, None], waves) * height + NOISE * random.standard_normal((COUNT, STEPS))
     return torch.from_numpy(x.astype(np.float32)).unsqueeze(-1), torch.from_numpy(y)
 
 

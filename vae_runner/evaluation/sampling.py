@@ -1,6 +1,6 @@
 """Examples from the model alone: z ~ p(z|c), then the mean of p(x|z,c) or a draw from it, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,30 +13,37 @@ Draw = Literal["mean", "sample"]
 
 @torch.no_grad()
 def sample(
-    model: Any, c: Tensor | None = None, *, temperature: float = 1.0, draw: Draw = "mean"
+    model: Any,
+    c: Tensor | None = None,
+    *,
+    temperature: float = 1.0,
+    draw: Draw = "mean",
+    prompt: Tensor | None = None,
+    held: Sequence[Tensor] = (),
 ) -> tuple[list[Tensor], Tensor]:
     """A block of latents (BLOCK, *latent_shape) of every level and of x (BLOCK, *shape), by the global random state.
 
-    c: conditions (BLOCK, ...), of a model that has them. What they show of x is x.
+    c: conditions (BLOCK, ...), of a model that has them. What they show of x is x. prompt: the first steps (1, t, ...)
+    of all sequences. held: latents (1, *latent_shape) of the top levels that all share.
     """
     context = None if c is None else model.condition(c)
-    latents = model.sample_latents(BLOCK, context, temperature)
-    px = model.decode(latents, context, temperature=temperature)
+    given = [z.expand(BLOCK, *z.shape[1:]) for z in held]
+    latents = model.sample_latents(BLOCK, context, temperature, given=given)
+    start = None if prompt is None else prompt.expand(BLOCK, *prompt.shape[1:])
+    px = model.decode(latents, context, prompt=start, temperature=temperature)
     x = px.mean if draw == "mean" else px.sample()
     return latents, model.condition.reveal(x, c) if hasattr(model.condition, "reveal") else x
 
 
-def sample_blocks(
-    model: Any, n: int, c: Tensor | None = None, *, temperature: float = 1.0, draw: Draw = "mean"
-) -> Iterator[tuple[list[Tensor], Tensor]]:
-    """n samples as blocks of (latents, x) on the CPU, in float32 but for tokens.
+def sample_blocks(model: Any, n: int, c: Tensor | None = None, **how: Any) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """n samples as blocks of (latents, x) on the CPU, in float32 but for tokens. how: as `sample` takes it.
 
     c: conditions (K, ...) that take turns: sample i is of c[i % K]. Whole blocks are drawn, whatever n: on one random
     state, a larger n only adds examples after the same first ones.
     """
     for start in range(0, n, BLOCK):
         turns = None if c is None else c[torch.arange(start, start + BLOCK, device=c.device) % len(c)]
-        latents, x = sample(model, turns, temperature=temperature, draw=draw)
+        latents, x = sample(model, turns, **how)
         yield (
             [z[: n - start].float().cpu() for z in latents],
             (x.float() if x.is_floating_point() else x)[: n - start].cpu(),

@@ -9,8 +9,9 @@ the known classes (equation 9), which is no part of the bound.
 """
 
 import dataclasses
+import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +29,6 @@ from vae_runner.models.vae import repeated
 BLOCK = 1000  # examples read at a time
 
 
-@dataclass(kw_only=True)
 class ClassLevel(Level):
     """The latents of one level for the likeliest class of each example, with the KL expected over all classes.
 
@@ -36,9 +36,20 @@ class ClassLevel(Level):
     class_kl: KL(q(y|x) || p(y)) (B,), at the top, whose unit beside those of z is the class.
     """
 
-    every: Level
-    weights: Tensor
-    class_kl: Tensor | None
+    def __init__(self, likeliest: Callable[[], Level], every: Level, weights: Tensor, class_kl: Tensor | None) -> None:
+        self.likeliest, self.every, self.weights, self.class_kl = likeliest, every, weights, class_kl
+
+    def __getattr__(self, name: str) -> Any:
+        """z, q and p, which take a pass of their own that few objectives need."""
+        return getattr(self.likeliest(), name)
+
+    @property
+    def has_density(self) -> bool:
+        return self.every.has_density
+
+    @property
+    def kl_is_estimate(self) -> bool:
+        return self.every.kl_is_estimate
 
     @cached_property
     def kl_units(self) -> Tensor:
@@ -46,7 +57,6 @@ class ClassLevel(Level):
         return units if self.class_kl is None else torch.cat([units, self.class_kl[:, None]], 1)
 
 
-@dataclass(kw_only=True)
 class ClassEvidence(Evidence):
     """What is said of all classes; px, context and the latents are those of the likeliest class.
 
@@ -54,10 +64,33 @@ class ClassEvidence(Evidence):
     q(y|x) where the class is hidden, (K, B). known: where it is not, (B,).
     """
 
-    every: Evidence
-    log_q: Tensor
-    weights: Tensor
-    known: Tensor
+    def __init__(
+        self,
+        batch: Batch,
+        context: Tensor,
+        likeliest: Callable[[], Evidence],
+        every: Evidence,
+        log_q: Tensor,
+        weights: Tensor,
+        known: Tensor,
+    ) -> None:
+        self.x, self.mask, self.context = batch.x, batch.mask, context
+        self.penalties, self.figures = dict(every.penalties), dict(every.figures)
+        self.likeliest, self.every, self.log_q, self.weights, self.known = likeliest, every, log_q, weights, known
+        negative_entropy = (log_q.exp() * log_q).sum(0).masked_fill(known, 0)
+        class_kl = [None] * (len(every.levels) - 1) + [negative_entropy + math.log(len(log_q))]
+        self.levels = [
+            ClassLevel(lambda i=i: self.likeliest().levels[i], level, weights, kl)
+            for i, (level, kl) in enumerate(zip(every.levels, class_kl, strict=True))
+        ]
+
+    @property
+    def px(self) -> Any:  # type: ignore[override]
+        return self.likeliest().px
+
+    @property
+    def samples(self) -> int:
+        return self.every.samples
 
     @cached_property
     def log_px(self) -> Tensor:
@@ -134,16 +167,10 @@ class ClassLatent(nn.Module):
         assert y is not None
         known = (y >= 0) & self.training
         weights = torch.where(known[:, None], self.condition(y), log_q.exp()).T
-        likeliest = self.model(dataclasses.replace(batch, c=weights.argmax(0)), samples)
+        chosen = weights.argmax(0)
+        likeliest = functools.cache(lambda: self.model(dataclasses.replace(batch, c=chosen), samples))
         every = self.model(self._as_each_class(batch), samples)
-        class_kl = (log_q.exp() * log_q).sum(1).masked_fill(known, 0) + math.log(self.classes)
-        evidence = ClassEvidence(
-            **{**_fields(likeliest), "levels": self._levels(likeliest, every, weights, class_kl)},
-            every=every,
-            log_q=log_q.T,
-            weights=weights,
-            known=known,
-        )
+        evidence = ClassEvidence(batch, self.condition(chosen), likeliest, every, log_q.T, weights, known)
         if self.training:
             classification = self._classification(log_q, y)
             evidence.penalties["classification"] = self.condition.classification_weight * classification
@@ -157,14 +184,6 @@ class ClassLatent(nn.Module):
         c = torch.arange(self.classes, device=batch.x.device).repeat_interleave(len(batch))
         return Batch(x, given, c=c, mask=mask)  # type: ignore[arg-type]
 
-    @staticmethod
-    def _levels(likeliest: Evidence, every: Evidence, weights: Tensor, class_kl: Tensor) -> list[Level]:
-        kl = [None] * (len(every.levels) - 1) + [class_kl]
-        return [
-            ClassLevel(**_fields(level), every=of_all, weights=weights, class_kl=own)
-            for level, of_all, own in zip(likeliest.levels, every.levels, kl, strict=True)
-        ]
-
     def _classification(self, log_q: Tensor, y: Tensor) -> Tensor:
         """The mean of -log q(y|x) over the known classes of a batch and of some more labelled examples."""
         if self.data is not None:
@@ -174,7 +193,7 @@ class ClassLatent(nn.Module):
             log_q, y = torch.cat([log_q, self.log_q(more)]), torch.cat([y, more.y])
         return F.nll_loss(log_q, y, ignore_index=-1, reduction="sum") / (y >= 0).sum().clamp_min(1)
 
-    # with a class that is given, or the likeliest
+    # as the likeliest class
     def _likeliest(self, batch: Batch) -> Batch:
         return dataclasses.replace(batch, c=self.log_q(batch).argmax(1))
 
@@ -191,19 +210,17 @@ class ClassLatent(nn.Module):
     def reconstruct(self, batch: Batch) -> Tensor:
         return self.model.reconstruct(self._likeliest(batch))
 
-    # with a class that is given, or any
+    # as the class that is given, else as any: for latents or examples that were drawn before, give theirs
     def _any(self, n: int) -> Tensor:
         return self.condition(torch.randint(self.classes, (n,), device=next(self.parameters()).device))
 
-    def decode(self, latents: list[Tensor], context: Tensor | None = None, **how: Any) -> Any:
+    def decode(self, latents: Sequence[Tensor], context: Tensor | None = None, **how: Any) -> Any:
         return self.model.decode(latents, self._any(len(latents[0])) if context is None else context, **how)
 
-    def sample_latents(self, n: int, context: Tensor | None = None, *how: Any, **more: Any) -> list[Tensor]:
-        return self.model.sample_latents(n, self._any(n) if context is None else context, *how, **more)
+    def sample_latents(
+        self, n: int, context: Tensor | None = None, temperature: float = 1.0, given: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
+        return self.model.sample_latents(n, self._any(n) if context is None else context, temperature, given)
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.model.sample(n, self._any(n) if context is None else context, temperature)
-
-
-def _fields(instance: Any) -> dict[str, Any]:
-    return {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance)}

@@ -1,7 +1,7 @@
 """A discriminator holds the aggregate posterior to the prior: the adversarial autoencoder (Makhzani et al. 2016).
 
     model:         E_q[-log p(x|z)] + weight * (E_q(z)[-log D(z)] + E_p(z)[-log(1 - D(z))])
-    discriminator: E_p(z)[-log D(z)] + E_q(z)[-log(1 - D(z))]
+    discriminator: E_p(z)[-log D(z)] + E_q(z)[-log(1 - D(z))] + gradient_penalty * E_p(z)|d logit D(z) / dz|^2 / 2
 
 The prior may be any that can be sampled; one that is learned moves, by the last term, to meet the codes. With a
 condition the discriminator sees it beside codes and beside draws from the prior for the same conditions (section 2.3).
@@ -17,7 +17,7 @@ from vae_runner.data.space import Batch
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence
 from vae_runner.objectives.aggregate import Weight, codes_and_draws
-from vae_runner.objectives.discriminator import Depth, Discriminator, Rate, Width, pass_for_real, tell_apart
+from vae_runner.objectives.discriminator import Depth, Discriminator, Rate, Width, pass_for_real, slope, tell_apart
 from vae_runner.objectives.objective import Objective, Phase
 
 STANDS_IN = "the discriminator stands in for the KL: leave the kl group as it is, and set objective.weight"
@@ -36,6 +36,7 @@ class Adversarial(Objective):
         *,
         weight: Weight = 10.0,
         discriminator_learning_rate: Rate = 1e-3,
+        gradient_penalty: Weight = 1.0,
         width: Width = 256,
         depth: Depth = 2,
     ) -> None:
@@ -43,7 +44,7 @@ class Adversarial(Objective):
         context = context_size(model.condition.shape if model.condition else (), spatial=False)
         size = sum(math.prod(shape) for shape in model.latent_shapes)
         self.discriminator = Discriminator(size + context, width=width, depth=depth)
-        self.weight, self.learning_rate = weight, discriminator_learning_rate
+        self.weight, self.learning_rate, self.gradient_penalty = weight, discriminator_learning_rate, gradient_penalty
 
     def phases(self, model: nn.Module) -> dict[str, Phase]:
         discriminator = Phase(list(self.discriminator.parameters()), {"lr": self.learning_rate})
@@ -58,5 +59,6 @@ class Adversarial(Objective):
         fake, real = self.discriminator(codes), self.discriminator(draws)
         losses["model"]["adversarial"] = self.weight * (pass_for_real(fake) + pass_for_real(-real))
         classification, evidence.figures["discriminator_accuracy"] = tell_apart(real, fake)
-        losses["discriminator"] = {"classification": classification}
+        penalty = self.gradient_penalty * slope(self.discriminator, draws)
+        losses["discriminator"] = {"classification": classification, "gradient_penalty": penalty}
         return losses, evidence

@@ -8,7 +8,6 @@ Kumar et al. 2018, equations 5 to 7. The covariances are the batch's. In a ladde
 
 from typing import Annotated, Any, Literal
 
-import torch
 from torch import Tensor
 
 from vae_runner.kl import KL
@@ -38,11 +37,14 @@ class DIP(ELBO):
     def needs(cls, settings: dict) -> dict[str, str]:
         if settings["kind"] == "i":
             return {}
-        return {"posterior.factorised": "it needs the variances of q(z|x): type posterior=gaussian, or objective=dip_i"}
+        instead = "it needs a variance of q(z|x) for every latent: type posterior=gaussian, or objective=dip_i"
+        return {"posterior.factorised": instead, "model.one_level|model.levels": instead}
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         q = evidence.top.q
-        covariance = torch.atleast_2d(q.mean.flatten(1).T.cov(correction=0))
+        codes = q.mean.flatten(1)
+        centred = codes - codes.mean(0)
+        covariance = centred.T @ centred / len(codes)  # torch.cov would wait for the device
         if self.kind == "ii":
             covariance = covariance + q.log_variance.exp().flatten(1).mean(0).diag()
         variances = covariance.diag()

@@ -4,10 +4,13 @@
     generator:     E_fake[-log D]
 
 Goodfellow et al. 2014; the generator's loss is the one of their section 3 that does not saturate: its gradient stays
-where the discriminator wins. All in nats, means over the batch.
+where the discriminator wins. Left alone the two circle around each other; a penalty on the slope of the discriminator
+where examples are real, E_real |d logit / dx|^2 / 2, lets them settle (R1, Mescheder et al. 2018). All in nats, means
+over the batch.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -34,6 +37,14 @@ def tell_apart(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def pass_for_real(fake: Tensor) -> Tensor:
     """The generator's loss on logits of fakes (M,)."""
     return F.softplus(-fake).mean()
+
+
+def slope(judge: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Half the mean squared gradient of the logits (N,) that `judge` gives real examples; in evaluation as well."""
+    with torch.enable_grad():
+        real = real.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(judge(real).sum(), real, create_graph=True)
+    return gradient.square().sum() / (2 * len(real))
 
 
 class Discriminator(nn.Module):

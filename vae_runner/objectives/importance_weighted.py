@@ -37,7 +37,9 @@ class ImportanceWeighted(Multisample):
     def needs(cls, settings: dict) -> dict[str, str]:
         if settings["gradient"] == "standard":
             return {}
-        return {"posterior.detachable": "this gradient holds q fixed in log q(z|x): type posterior=gaussian"}
+        instead = "objective.gradient=doubly_reparameterised holds q fixed in log q(z|x), which cannot be done here: "
+        instead += "type objective.gradient=standard"
+        return {"posterior.detachable": instead, "model.one_level|model.levels": instead}
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         evidence.figures[self.figure] = bound(evidence.log_w, self.estimates)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian
+from vae_runner.errors import UserError
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence, Level
 from vae_runner.objectives.objective import Objective
@@ -44,6 +45,10 @@ class TotalCorrelation(Objective):
         estimator: Literal["stratified", "weighted"] = "stratified",
     ) -> None:
         super().__init__(model, examples)
+        if getattr(model.condition, "inferred", False):
+            raise UserError(
+                "objective=total_correlation: the KL of an inferred class does not come apart; type objective=elbo"
+            )
         self.examples, self.alpha, self.gamma, self.estimator = examples, alpha, gamma, estimator
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:

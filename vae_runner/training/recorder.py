@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_runner.data.space import Batch
+from vae_runner.data.tokens import to_text
 from vae_runner.evaluation.evaluate import Evaluation, Preserved
 from vae_runner.evaluation.traversals import traverse
 from vae_runner.reporting import pictures, png
@@ -106,8 +107,13 @@ class Recorder:
             line["kl_units"] = [round(value, 6) for value in kl_units.tolist()]
         self.directory.append_metrics(line)
 
-    def diversity(self) -> float:
-        """The total variance of samples from the model as a share of the data's: near zero where they are all alike."""
+    def diversity(self) -> float | None:
+        """The total variance of samples from the model as a share of the data's: near zero where they are all alike.
+
+        None for tokens, whose numbers have no variance to speak of.
+        """
+        if self.space.support == "categorical":
+            return None
         with Preserved(self.model, self.device, seed=0):
             samples = self._samples(DIVERSITY)
         return float(samples.float().var(0, correction=0).sum()) / max(self.data_variance, 1e-12)
@@ -141,13 +147,21 @@ class Recorder:
         corrupted = None if self.shown.input is self.shown.x else self.shown.input
         drawn = {
             "reconstructions": pictures.draw_reconstructions(
-                self.space, self.shown.x, reconstruction, corrupted, title=title, limits=self.limits
+                self.space,
+                self.shown.x,
+                reconstruction,
+                corrupted,
+                title=title,
+                limits=self.limits,
+                mask=self.shown.mask,
             ),
             "samples": pictures.draw_examples(self.space, samples, columns=columns, title=title, limits=self.limits),
             "traversals": pictures.draw_traversals(
                 self.space, traversal.x, traversal.values, traversal.names, title=title, limits=self.limits
             ),
         }
+        if self.space.support == "categorical":
+            self.tensorboard.text("samples", "\n".join(to_text(samples, self.space.vocabulary)), done, language="text")
         for name, image in drawn.items():
             self._picture(Path(name) / self._file(done), name, image, done)
 

@@ -31,7 +31,7 @@ class Categorical(Posterior):
         latent_shape: tuple[int, ...],
         *,
         classes: Annotated[int, Range(2, 65536)] = 10,
-        temperature: Annotated[float, Range(0, 100, open_low=True)] = 0.67,
+        temperature: Annotated[float, Range(0, 100, open_low=True)] = 0.5,
         hard: bool = False,
     ) -> None:
         super().__init__(latent_shape)

@@ -25,8 +25,8 @@ class Delta(Posterior):
     per_unit: ClassVar[int] = 1
     provides: ClassVar[set[str]] = {"deterministic"}
     requires: ClassVar[dict[str, str]] = {
-        "prior.fitted|objective.matches_prior": "a deterministic code lies wherever the encoder puts it, so only a prior "
-        "that is fitted to the codes can be sampled, or one that the objective holds them to: type prior=mixture",
+        "prior.fitted|objective.matches_prior": "a deterministic code lies wherever the encoder puts it, so only "
+        "a prior that is fitted to the codes can be sampled, or one that they are held to: type prior=mixture",
     }
 
     def forward(self, parameters: Tensor) -> PointMass:

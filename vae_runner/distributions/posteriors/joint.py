@@ -69,7 +69,7 @@ class Joint(Posterior):
         *,
         variables: Annotated[int, Range(1, 65536)] = 1,
         classes: Annotated[int, Range(2, 65536)] = 10,
-        temperature: Annotated[float, Range(0, 100, open_low=True)] = 0.67,
+        temperature: Annotated[float, Range(0, 100, open_low=True)] = 0.5,
         hard: bool = False,
     ) -> None:
         super().__init__(latent_shape)

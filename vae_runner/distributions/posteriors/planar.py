@@ -28,7 +28,7 @@ class Planar(Posterior):
 
     provides: ClassVar[set[str]] = {"density", "reparameterised"}
 
-    def __init__(self, latent_shape: tuple[int, ...], *, flows: Annotated[int, Range(1, 1000)] = 8) -> None:
+    def __init__(self, latent_shape: tuple[int, ...], *, flows: Annotated[int, Range(1, 1000)] = 4) -> None:
         super().__init__(latent_shape)
         self.flows = flows
 

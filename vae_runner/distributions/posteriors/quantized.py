@@ -64,9 +64,9 @@ class Quantized(Posterior):
         self,
         latent_shape: tuple[int, ...],
         *,
-        codes: Annotated[int, Range(2, 65536)] = 64,
-        code_dim: Annotated[int, Range(1, 65536)] = 4,
-        commitment: Annotated[float, Range(0, 1000)] = 0.25,
+        codes: Annotated[int, Range(2, 65536)] = 32,
+        code_dim: Annotated[int, Range(1, 65536)] = 10,
+        commitment: Annotated[float, Range(0, 1000)] = 0.1,
         decay: Annotated[float, Range(0, 1, open_high=True)] = 0.99,
     ) -> None:
         super().__init__(latent_shape)

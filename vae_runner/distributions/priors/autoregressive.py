@@ -52,9 +52,9 @@ class Autoregressive(Prior):
         latent_shape: tuple[int, ...],
         context: tuple[int, ...] = (),
         *,
-        width: Annotated[int, Range(1, 65536)] = 128,
+        width: Annotated[int, Range(1, 65536)] = 64,
         depth: Annotated[int, Range(1, 64)] = 1,
-        dropout: Annotated[float, Range(0, 1, open_high=True)] = 0.0,
+        dropout: Annotated[float, Range(0, 1, open_high=True)] = 0.3,
     ) -> None:
         super().__init__(latent_shape, context)
         self.width = width
