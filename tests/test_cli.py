@@ -178,7 +178,7 @@ def test_list_shows_the_users_own_options(capsys, tmp_path) -> None:
     (tmp_path / "variant").mkdir()
     (tmp_path / "variant/mine.yaml").write_text("# @package _global_\n# my own idea\nseed: 3\n")
     assert cli.main(["list", "variant", "--config-dir", str(tmp_path)]) == 0
-    assert "mine       my own idea" in capsys.readouterr().out
+    assert any(line.split(maxsplit=1)[1:] == ["my own idea"] for line in capsys.readouterr().out.splitlines())
 
 
 # --- what must be quick
@@ -327,15 +327,15 @@ def test_a_job_that_fails_does_not_keep_the_others_from_running() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("vae-run tra", ["train ", "traverse "]),
+        ("vae-run tra", ["train ", "translate ", "traverse "]),
         ("vae-run --v", ["--version "]),
         ("vae-run train vari", ["variant="]),
-        ("vae-run train variant=be", ["beta_vae "]),
+        ("vae-run train variant=beta_v", ["beta_vae "]),
         ("vae-run train kl.wei", ["kl.weight="]),
         ("vae-run train kl=linear kl.le", ["kl.length="]),
         ("vae-run train kl.weight=", ["1.0 "]),
-        ("vae-run train -m variant=ae,be", ["ae,beta_vae"]),
-        ("vae-run train variant=[ae,be", ["[ae,beta_vae"]),
+        ("vae-run train -m variant=ae,beta_v", ["ae,beta_vae"]),
+        ("vae-run train variant=[ae,beta_v", ["[ae,beta_vae"]),
         ("vae-run train --co", ["--config-dir "]),
         ("vae-run train --config-dir ", []),
         ("vae-run validate data=mni", ["mnist "]),
@@ -354,7 +354,7 @@ def test_a_line_is_completed_behind_the_command_word(line: str, expected: list[s
 def test_the_users_own_options_are_completed(tmp_path: Path) -> None:
     (tmp_path / "variant").mkdir()
     (tmp_path / "variant/mine.yaml").write_text("# @package _global_\n")
-    assert candidates(f"vae-run train --config-dir {tmp_path} variant=mi") == ["variant=mine "]
+    assert candidates(f"vae-run train --config-dir {tmp_path} variant=min") == ["variant=mine "]
 
 
 def test_the_class_of_an_option_is_not_offered_as_a_setting() -> None:
@@ -364,9 +364,9 @@ def test_the_class_of_an_option_is_not_offered_as_a_setting() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("vae-run tra", "train |traverse |"),
+        ("vae-run tra", "train |translate |traverse |"),
         ("vae-run train vari", "variant=|"),
-        ("vae-run train variant=be", "beta_vae |"),
+        ("vae-run train variant=beta_v", "beta_vae |"),
         ("vae-run train kl=linear kl.len", "kl.length=|"),
     ],
 )

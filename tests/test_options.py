@@ -13,7 +13,7 @@ from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 
 TREE = Tree([configs_directory()])
-DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=3"]
+DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=20"]
 SHORT = {
     ("trainer", "default"): ["trainer.steps=3", "trainer.evaluation_examples=32"],
     ("trainer", "debug"): [],
@@ -95,8 +95,9 @@ def test_arrays_train(tmp_path):
 
 
 @pytest.mark.parametrize("experiment", TREE.options("experiment"))
-def test_an_experiment_runs_through(tmp_path, shared_data, experiment):
-    summary = take_steps(tmp_path, f"experiment={experiment}", f"data.root={shared_data}", "trainer=debug")
+def test_an_experiment_runs_through(tmp_path, shared_data, monkeypatch, experiment):
+    monkeypatch.setenv("VAE_RUNNER_DATA", str(shared_data))
+    summary = take_steps(tmp_path, f"experiment={experiment}", "trainer=debug")
     assert math.isfinite(summary["test"]["loss"])
 
 

@@ -19,8 +19,8 @@ SHORT = ["trainer=debug", "trainer.validation_steps=4", "architecture.width=16"]
 
 def outputs(run: Run) -> list[torch.Tensor]:
     """Reconstructions of fixed examples, and samples on a fixed seed."""
-    batch = run.data.batch(run.data.test, torch.arange(6))
     with Preserved(run.model, run.device, seed=1):
+        batch = run.data.batch(run.data.test, torch.arange(6))
         return [run.model.reconstruct(batch), run.model.sample(6, run.model.context(batch))]
 
 

@@ -38,3 +38,12 @@ def test_a_file_that_is_there_is_kept_unless_it_may_be_replaced(trained, tmp_pat
     assert "is there already" in refused("encode", f"run={trained('vae')}", f"out={file}")
     assert main(["encode", f"run={trained('vae')}", f"out={file}", "overwrite=true"]) == 0
     assert file.stat().st_size > 0
+
+
+def test_a_class_latent_is_trained_on_the_codes_of_another_run(trained, tmp_path):
+    codes, run = tmp_path / "codes.npz", tmp_path / "run"
+    assert main(["encode", f"run={trained('vae')}", f"out={codes}"]) == 0
+    data = ["data=arrays", f"data.path={codes}", "data.validation=null", "data.scale=standardize"]
+    quick = ["trainer=debug", "architecture.width=8", "latent_dim=2", f"hydra.run.dir={run}"]
+    assert main(["train", "variant=ss_vae", "likelihood=gaussian", "likelihood.scale=1", *data, *quick]) == 0
+    assert 0 <= Run.load(run, device="cpu").summary["test"]["accuracy"] <= 1

@@ -127,7 +127,9 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(command, copied, refused, tm
     assert "best.pt: damaged" in refused(command, f"run={run}", unchanged=run)
 
     flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 16
+    # between tensors there is padding, where a flipped bit does no harm
+    for place in range(len(whole) // 3, 2 * len(whole) // 3, 97):
+        flipped[place] ^= 16
     best.write_bytes(flipped)
     assert "best.pt: damaged" in refused(command, f"run={run}", unchanged=run)
 

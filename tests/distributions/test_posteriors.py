@@ -128,6 +128,6 @@ def test_a_deterministic_code_has_no_density():
 
 
 def test_a_deterministic_code_asks_for_a_prior_that_is_fitted_to_it():
-    assert set(Delta.requires) == {"prior.fitted"}
+    assert set(Delta.requires) == {"prior.fitted|objective.matches_prior"}
     assert "fitted" in Mixture.provides
     assert "fitted" not in Normal.provides

@@ -289,3 +289,11 @@ def test_it_is_trained_saved_and_read_back_with_other_recipes(tmp_path, variant)
     result = evaluate(run.model, run.objective, run.kl, run.data, run.data.test, run.device, limit=64)
     for figure in ("accuracy", "log_px"):
         assert result.figures[figure] == pytest.approx(run.summary["test"][figure])
+
+
+@pytest.mark.parametrize("labels", [100, 1000])
+def test_the_experiments_hide_all_but_so_many_labels(labels):
+    config = config_of(f"experiment=ss_mnist_{labels}")
+    assert config["data"]["labels"] == labels
+    model = build_model(config, Space((1, 28, 28), "unit", classes=10))
+    assert model.log_q(Batch(torch.zeros(2, 1, 28, 28), torch.zeros(2, 1, 28, 28))).shape == (2, 10)

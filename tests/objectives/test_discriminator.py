@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vae_runner.objectives.discriminator import Discriminator, FeatureDiscriminator, pass_for_real, tell_apart
+from vae_runner.objectives.discriminator import Discriminator, FeatureDiscriminator, pass_for_real, slope, tell_apart
 
 
 def test_the_discriminator_minimises_the_cross_entropy_of_its_verdicts():
@@ -60,3 +60,15 @@ def test_features_of_examples_of_any_shape_are_each_its_own(shape):
     assert (features.ndim, logits.shape) == (2, (5,))
     alone, logit = discriminator(x[:1])
     torch.testing.assert_close((features[:1], logits[:1]), (alone, logit), atol=1e-5, rtol=1e-4)
+
+
+def test_the_slope_is_that_of_finite_differences():
+    torch.manual_seed(0)
+    discriminator = Discriminator(3, width=8, depth=2).double()
+    x, step = torch.randn(5, 3).double(), 1e-6
+    with torch.no_grad():
+        offsets = step * torch.eye(3).double()
+        columns = [(discriminator(x + offset) - discriminator(x - offset)) / (2 * step) for offset in offsets]
+        expected = torch.stack(columns).square().sum(0).mean() / 2
+        given = slope(discriminator, x)
+    torch.testing.assert_close(given.detach(), expected, rtol=1e-6, atol=0)

@@ -26,7 +26,7 @@ class MLP:
         self,
         *,
         width: Annotated[int, Range(1, 65536)] = 400,
-        depth: Annotated[int, Range(0, 64)] = 1,
+        depth: Annotated[int, Range(0, 64)] = 2,
         activation: Activation = "relu",
         normalisation: Normalisation = "none",
         dropout: Annotated[float, Range(0, 1, open_high=True)] = 0.0,

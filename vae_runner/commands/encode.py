@@ -31,7 +31,7 @@ def encode(
     """The codes of every example of a run's data, the means of q(z|x), and their labels.
 
     The file holds x_train and y_train, and those of the other splits there are; codes are rows, all levels side by
-    side. It is read again as data=arrays data.path=FILE.npz data.validation=null.
+    side. M1 + M2 is to train on it again: variant=ss_vae data=arrays data.path=FILE.npz data.validation=null
     """
     file = Path(out).expanduser()
     refuse_file(file, overwrite)

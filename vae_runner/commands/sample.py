@@ -87,15 +87,16 @@ def sample(
     shown = min(total, most)
     of_each = shown // len(kinds) if kinds else 0
     shown = of_each * len(kinds) or shown
-    how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": draw, "weights": weights}
-    how |= {"prompt": prompt, "hold": hold}
+    drawn = draw or ("sample" if space.sequence and space.support != "real" else "mean")
+    how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": drawn, "weights": weights}
+    how |= {key: value for key, value in {"prompt": prompt, "hold": hold}.items() if value is not None}
     with Preserved(loaded.model, loaded.device, seed):
         blocks = sample_blocks(
             loaded.model,
             total if file else shown,
             c,
             temperature=temperature,
-            draw=draw or ("sample" if space.sequence and space.support != "real" else "mean"),
+            draw=drawn,
             prompt=_prompt(loaded, prompt, seed),
             held=_held(loaded, hold, c),
         )
@@ -114,7 +115,7 @@ def sample(
         title=f"samples{f' of {label}' if label else ''}, {described(loaded, weights)}",
     )
     of = None if label is None else Path(label).name
-    name = f"samples/{file_name(sample, n=n and shown, label=of, **how)}"
+    name = f"samples/{file_name(sample, n=n and shown, label=of, **{**how, 'draw': draw})}"
     save_picture(loaded, name, image)
     _also(loaded, name, x)
     if total > shown and not file:

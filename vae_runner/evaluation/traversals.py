@@ -34,7 +34,11 @@ def traverse(
     """
     levels = model.infer(batch)
     flat = [_by_unit(level.code) for level in levels]
-    has_kl = all(level.has_density and not level.kl_is_estimate for level in levels)
+    # where a class or a whole code is one unit of the KL, it does not say which of its channels matters
+    has_kl = all(
+        level.has_density and not level.kl_is_estimate and level.kl_units.shape[1] == code.shape[1]
+        for level, code in zip(levels, flat, strict=True)
+    )
     use = [
         level.kl_units.mean(0) if has_kl else code.var(0, correction=0)
         for level, code in zip(levels, flat, strict=True)

@@ -80,12 +80,15 @@ class ClassEvidence(Evidence):
         negative_entropy = (log_q.exp() * log_q).sum(0).masked_fill(known, 0)
         class_kl = [None] * (len(every.levels) - 1) + [negative_entropy + math.log(len(log_q))]
         self.levels = [
-            ClassLevel(lambda i=i: self.likeliest().levels[i], level, weights, kl)
+            ClassLevel(functools.partial(self._level, i), level, weights, kl)
             for i, (level, kl) in enumerate(zip(every.levels, class_kl, strict=True))
         ]
 
+    def _level(self, i: int) -> Level:
+        return self.likeliest().levels[i]
+
     @property
-    def px(self) -> Any:  # type: ignore[override]
+    def px(self) -> Any:
         return self.likeliest().px
 
     @property

@@ -34,7 +34,7 @@ class Adversarial(Objective):
         model: Any,
         examples: int,
         *,
-        weight: Weight = 10.0,
+        weight: Weight = 30.0,
         discriminator_learning_rate: Rate = 1e-3,
         gradient_penalty: Weight = 1.0,
         width: Width = 256,

@@ -45,7 +45,7 @@ class MMD(MatchesPrior):
         examples: int,
         *,
         alpha: Annotated[float, Range(0, 1)] = 1.0,
-        weight: Weight = 100.0,
+        weight: Weight = 1000.0,
         kernel: Literal["imq", "rbf"] = "imq",
         scales: Sequence[Annotated[float, Range(0, open_low=True)]] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
     ) -> None:

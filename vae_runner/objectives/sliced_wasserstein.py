@@ -35,7 +35,7 @@ class SlicedWasserstein(MatchesPrior):
         model: Any,
         examples: int,
         *,
-        weight: Weight = 100.0,
+        weight: Weight = 1000.0,
         projections: Annotated[int, Range(1, 100_000)] = 50,
         power: Literal[1, 2] = 2,
     ) -> None:

@@ -88,7 +88,7 @@ class Flow(Prior):
         latent_shape: tuple[int, ...],
         context: tuple[int, ...] = (),
         *,
-        flows: Annotated[int, Range(1, 100)] = 4,
+        flows: Annotated[int, Range(1, 100)] = 6,
         width: Annotated[int, Range(1, 65536)] = 128,
     ) -> None:
         super().__init__(latent_shape, context)
