@@ -32,7 +32,7 @@ def with_companions(group: str, option: str) -> list[str]:
         check(compose(chosen))
     except UserError:
         variants = Tree([configs_directory()]).options("variant")
-        recipe = next(v for v in variants if choices_of(compose([f"variant={v}"]))[group] == option)
+        recipe = next(v for v, file in variants.items() if f"override /{group}: {option}\n" in file.read_text())
         return [f"variant={recipe}", *chosen]
     return chosen
 

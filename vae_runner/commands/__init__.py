@@ -5,6 +5,7 @@ COMMANDS = {
     "evaluate": "figures about a run's model",
     "sample": "new examples from a run's model",
     "translate": "from pictures to pictures, with a run's model of condition=image",
+    "forecast": "how sequences go on, with a run's model",
     "encode": "the codes of a run's data, as data for another run",
     "reconstruct": "examples beside what a run's model makes of them",
     "traverse": "what each latent dimension of a run's model does",

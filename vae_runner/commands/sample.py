@@ -148,7 +148,7 @@ def _prompt(run: "Run", prompt: str | None, seed: int) -> "Tensor | None":
     if prompt is None:
         return None
     space = run.model.space
-    if not getattr(run.model.decoder, "autoregressive", False):
+    if not run.model.takes_prompt:
         raise UserError(
             f"prompt={prompt}: this model does not write step by step; vae-run forecast continues sequences"
         )

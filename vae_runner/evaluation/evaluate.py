@@ -87,6 +87,7 @@ def evaluate(
     """
     with Preserved(model, device, seed):
         total: dict[str, Tensor] = {}
+        counts: dict[str, int] = {}  # a figure may have nothing to say of a block
         kl_units, codes, labels, estimate, seen = None, [], [], False, 0
         moments = Moments()
         information: Tensor | None = None
@@ -96,6 +97,7 @@ def evaluate(
             figures = figures_of(losses, totals_of(losses), evidence)
             for name, value in figures.items():
                 total[name] = total.get(name, 0) + value.double() * len(batch)
+                counts[name] = counts.get(name, 0) + len(batch)
             code = torch.cat([level.code.flatten(1) for level in evidence.levels], 1)
             moments.add(torch.cat([_by_unit(level.code) for level in evidence.levels], 1))
             if seen < CODES:
@@ -108,7 +110,7 @@ def evaluate(
                 if information is None and hasattr(evidence.top.q, "__getitem__"):
                     information = mutual_information(evidence.top, MUTUAL_INFORMATION_EXAMPLES)
             seen += len(batch)
-        result: dict[str, float | None] = {name: float(value) / seen for name, value in total.items()}
+        result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
         log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
         result["elbo"] = None if kl_mean is None or log_px is None else log_px - kl_mean
         result["active_units"] = int((moments.variance() > ACTIVE).sum()) if seen > 1 else None

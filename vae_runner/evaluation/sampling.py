@@ -28,9 +28,8 @@ def sample(
     """
     context = None if c is None else model.condition(c)
     given = [z.expand(BLOCK, *z.shape[1:]) for z in held]
-    latents = model.sample_latents(BLOCK, context, temperature, given=given)
     start = None if prompt is None else prompt.expand(BLOCK, *prompt.shape[1:])
-    px = model.decode(latents, context, prompt=start, temperature=temperature)
+    latents, px = model.generate(BLOCK, context, temperature, given, start)
     x = px.mean if draw == "mean" else px.sample()
     return latents, model.condition.reveal(x, c) if hasattr(model.condition, "reveal") else x
 

@@ -225,5 +225,8 @@ class ClassLatent(nn.Module):
     ) -> list[Tensor]:
         return self.model.sample_latents(n, self._any(n) if context is None else context, temperature, given)
 
+    def generate(self, n: int, context: Tensor | None = None, *how: Any, **more: Any) -> tuple[list[Tensor], Any]:
+        return self.model.generate(n, self._any(n) if context is None else context, *how, **more)
+
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.model.sample(n, self._any(n) if context is None else context, temperature)

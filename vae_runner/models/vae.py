@@ -100,6 +100,16 @@ class Ladder(nn.Module):
         inference = {id(parameter) for parameter in self.inference_parameters}
         return [parameter for parameter in self.parameters() if id(parameter) not in inference]
 
+    @property
+    def autoregressive(self) -> bool:
+        """Whether an example is written step by step, each step being told those before."""
+        return getattr(self.decoder, "autoregressive", False)
+
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether it can go on from the first steps of an example."""
+        return self.autoregressive
+
     def context(self, batch: Batch) -> Tensor | None:
         """The embedded condition (B, *condition.shape), or None for a model without one."""
         return self.condition(batch.c) if self.condition else None
@@ -122,7 +132,7 @@ class Ladder(nn.Module):
     def _infer(
         self, batch: Batch, context: Tensor | None, draw: Callable[[Any, bool], Tensor], samples: int
     ) -> list[Level]:
-        up = self._up(batch.input, context, batch.mask if self.space.ragged else None)
+        up = self._up(batch.input, context, batch.mask if self.space.ragged or self.space.sequence else None)
         q = self.posterior(self.posterior_heads[-1](up[-1]))
         levels = [Level(z=draw(q, True), q=q, p=self.prior(context))]
         context = repeated(context, samples)
@@ -148,7 +158,7 @@ class Ladder(nn.Module):
         context = self.context(batch)
         h = self._from(bottom.z.flatten(0, 1), bottom.features)
         # only a decoder that writes step by step looks at x
-        x = repeated(batch.x, bottom.samples) if getattr(self.decoder, "autoregressive", False) else None
+        x = repeated(batch.x, bottom.samples) if self.autoregressive else None
         px = self._decoded(h, repeated(context, bottom.samples), x)
         evidence = Evidence(px, batch.x, batch.mask, levels, context)
         evidence.penalties |= getattr(top.q, "penalties", {})
@@ -184,7 +194,7 @@ class Ladder(nn.Module):
         prompt: Tensor | None = None,
         temperature: float = 1.0,
     ) -> Any:
-        if not getattr(self.decoder, "autoregressive", False):
+        if not self.autoregressive:
             return self.likelihood(self.likelihood_head(self.decoder(h, context)))
         if x is not None:
             return self.likelihood(self.likelihood_head(self.decoder(h, context, x)))
@@ -217,10 +227,22 @@ class Ladder(nn.Module):
         """The means of p(x|z) at the codes of a batch, (B, *shape)."""
         return self.decode(self.encode(batch), self.context(batch), temperature=0.0).mean
 
+    def generate(
+        self,
+        n: int,
+        context: Tensor | None = None,
+        temperature: float = 1.0,
+        given: Sequence[Tensor] = (),
+        prompt: Tensor | None = None,
+    ) -> tuple[list[Tensor], Any]:
+        """n latents of every level, and p(x|z) of them; arguments as of `sample_latents` and `decode`."""
+        latents = self.sample_latents(n, context, temperature, given)
+        return latents, self.decode(latents, context, prompt=prompt, temperature=temperature)
+
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """n examples (n, *shape): means of p(x|z), z from the prior."""
-        return self.decode(self.sample_latents(n, context, temperature), context).mean
+        return self.generate(n, context, temperature)[1].mean
 
     @property
     def fits_prior(self) -> bool:

@@ -25,6 +25,7 @@ from vae_runner.models.vae import Ladder, repeated
 class VRNN(Ladder):
     """Latents (D, T), of which each step has D. Where teacher forcing is off, h_t follows from z alone."""
 
+    takes_prompt = True
     provides: ClassVar[set[str]] = {"step_context"}
     requires: ClassVar[dict[str, str]] = {
         "architecture.recurrent": "a latent for each step needs steps: type architecture=recurrent",
@@ -121,29 +122,34 @@ class VRNN(Ladder):
             states, _ = self._advance(latents[0].transpose(1, 2), self._told(x, context), None)
             states = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
             return self._decoded(self._from(latents[0], states), context)
-        z = latents[0]
+        return self._run(latents[0], context, prompt, temperature)[1]
+
+    def _run(
+        self, z: Tensor, context: Tensor | None, prompt: Tensor | None, temperature: float
+    ) -> tuple[list[Tensor], FreeRun]:
+        """The latents (N, D, T) that a free run went by, beginning with z (N, D, t), and the run."""
         if prompt is not None:
             z = self._infer(Batch(prompt, prompt), context, lambda q, first: q.sample(1), 1)[0].z[0]
-        return self._run(Walk(self, temperature), z, context, prompt)
-
-    def _run(self, walk: "Walk", z: Tensor, context: Tensor | None, prompt: Tensor | None = None) -> FreeRun:
-        head, temperature = self.likelihood_head, walk.temperature
-        return free_run(walk, head, self.likelihood, self.space, z, context, prompt, temperature)
-
-    def generate(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> tuple[list[Tensor], FreeRun]:
-        """n latents (n, D, T) and the examples drawn with them: a step's latents follow from x before it."""
-        walk, none = Walk(self, temperature), next(self.parameters()).new_zeros(n, self.latent_shapes[0][0], 0)
-        px = self._run(walk, none, context)
+        walk = Walk(self, temperature)
+        px = free_run(walk, self.likelihood_head, self.likelihood, self.space, z, context, prompt, temperature)
         return [torch.stack(walk.latents, 2)], px
+
+    def generate(
+        self,
+        n: int,
+        context: Tensor | None = None,
+        temperature: float = 1.0,
+        given: Sequence[Tensor] = (),
+        prompt: Tensor | None = None,
+    ) -> tuple[list[Tensor], FreeRun]:
+        """n latents (n, D, T) and the examples drawn with them: a step's latents follow from x before it."""
+        none = next(self.parameters()).new_zeros(n, self.latent_shapes[0][0], 0)
+        return self._run(given[0] if given else none, context, prompt, temperature)
 
     def sample_latents(
         self, n: int, context: Tensor | None = None, temperature: float = 1.0, given: Sequence[Tensor] = ()
     ) -> list[Tensor]:
         return list(given) or self.generate(n, context, temperature)[0]
-
-    @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self.generate(n, context, temperature)[1].mean
 
 
 class StepDecoder(nn.Sequential):

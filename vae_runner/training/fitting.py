@@ -242,7 +242,9 @@ class Fitting:
                 # nothing to choose by: the last weights are the best known
                 self.best["step"] = done
                 self._save_best(done)
-            experiment.model.load_state_dict(checkpoint.load(self.directory.best)["model"])
+            best = checkpoint.load(self.directory.best)
+            experiment.model.load_state_dict(best["model"])
+            experiment.objective.load_state_dict(best["objective"])
             evaluations = {}
             for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
                 stop.check()
