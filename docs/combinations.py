@@ -112,10 +112,10 @@ class Rules:
 
     def mark(self, line: str) -> str:
         number = self.lines.setdefault(re.sub(r"\s+", " ", line).replace("|", "\\|"), len(self.lines) + 1)
-        return f"[{number}](#rule-{number})"
+        return f"({number})"
 
     def rows(self) -> list[str]:
-        return [f'- <a id="rule-{number}"></a>{number}: {line}' for line, number in self.lines.items()]
+        return [f"{number}. {line}" for line, number in self.lines.items()]
 
 
 def page() -> str:
