@@ -124,8 +124,9 @@ def page() -> str:
     lines = [
         "# Combinations",
         "",
-        "Written by `python docs/combinations.py` from what the components declare. A number is the rule that refuses "
-        "a combination, below. Everything else was trained, saved, read back and sampled.",
+        "Written by `python docs/combinations.py` from what the components declare. A number is the rule, below, that "
+        "refuses a combination. Everything else is accepted; `pytest -m slow tests/test_combinations.py` trains it, "
+        "reads it back and samples it.",
         "",
         "## Variants and data",
         "",

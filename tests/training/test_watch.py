@@ -14,7 +14,7 @@ LONG = [
     "trainer.steps=500",
     "trainer.validation_steps=100",
 ]
-LONG += ["optimizer.lr=0.01"]
+LONG += ["optimizer.lr=0.01", "architecture.depth=1"]
 
 
 def warnings(caplog):
