@@ -22,3 +22,11 @@ def shared_data() -> Path:
     if not (folder / "MNIST").is_dir():
         pytest.skip(f"real data: no MNIST under {folder} (set VAE_RUNNER_DATA)")
     return folder
+
+
+@pytest.fixture
+def no_waiting():
+    """A context in which an operator that waits for the device fails."""
+    from tests.waiting import NoWaiting
+
+    return NoWaiting

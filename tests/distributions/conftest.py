@@ -1,30 +1,9 @@
-"""What the tests of distributions share: a seed, and a guard against operators that wait for the device."""
-
-from collections.abc import Callable
+"""What the tests of distributions share: a seed."""
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-class NoWaiting(TorchDispatchMode):
-    """Fails on operators whose result the host must have before it can go on."""
-
-    waiting = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func._schema.name.removeprefix("aten::").lstrip("_")
-        assert not any(name == word.lstrip("_") or name.startswith("unique") for word in self.waiting), name
-        if name in ("index", "index_put"):
-            assert all(index is None or index.dtype is not torch.bool for index in args[1]), "a boolean index"
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.fixture
-def no_waiting() -> Callable[[], TorchDispatchMode]:
-    return NoWaiting

@@ -149,8 +149,8 @@ def test_an_output_of_a_masked_network_sees_the_inputs_before_it_and_the_context
     network = MaskedNetwork(size, width).double()
     z, h = torch.randn(size, dtype=torch.float64), torch.randn(size, dtype=torch.float64)
     for output in range(2):
-        of_inputs = jacobian(lambda z: network(z, h)[output], z)  # noqa: B023
+        of_inputs = jacobian(lambda z, output=output: network(z, h)[output], z)
         assert torch.equal(of_inputs, of_inputs.tril(-1))
-        assert jacobian(lambda h: network(z, h)[output], h).any(1).all()  # noqa: B023
+        assert jacobian(lambda h, output=output: network(z, h)[output], h).any(1).all()
         if width > size:
             assert (of_inputs != 0).sum() == size * (size - 1) // 2

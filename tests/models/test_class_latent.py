@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from tests.distributions.conftest import no_waiting  # noqa: F401
 from tests.helpers import config_of, fit
 from vae_runner.build import Run, build_experiment, build_model
 from vae_runner.data.data import Data
@@ -222,7 +221,7 @@ def test_data_without_any_label_to_train_on_is_refused():
         model_of().prepare(data)
 
 
-def test_a_training_step_never_waits_for_the_device(no_waiting):  # noqa: F811
+def test_a_training_step_never_waits_for_the_device(no_waiting):
     experiment = build_experiment(config_of("variant=ss_vae", "architecture.width=8"))
     batch = experiment.data.batch(experiment.data.train, torch.arange(20))
     with no_waiting():

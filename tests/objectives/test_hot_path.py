@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.distributions.conftest import NoWaiting
 from tests.helpers import config_of
+from tests.waiting import NoWaiting
 from vae_runner.build import build_model, make
 from vae_runner.data.space import Batch, Space
 

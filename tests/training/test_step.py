@@ -4,24 +4,12 @@ import math
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.helpers import QUICK, config_of
+from tests.waiting import NoWaiting
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.fitting import Fitting
-
-WAITING = {"_local_scalar_dense", "nonzero", "item", "equal", "is_nonzero", "masked_select", "unique2", "_unique2"}
-
-
-class NoWaiting(TorchDispatchMode):
-    """Refuses every operator that makes the host wait for the device."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        if name in WAITING:
-            raise AssertionError(f"{name} waits for the device")
-        return func(*args, **(kwargs or {}))
 
 
 def fitting_of(tmp_path, *overrides):

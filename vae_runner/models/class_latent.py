@@ -162,7 +162,7 @@ class ClassLatent(nn.Module):
 
     def log_q(self, batch: Batch) -> Tensor:
         """log q(y|x), (B, K)."""
-        mask = batch.mask if self.space.ragged else None
+        mask = batch.mask if self.space.sequence else None
         return self.classifier_head(self.classifier[0](batch.input, None, mask)).log_softmax(1)
 
     def forward(self, batch: Batch, samples: int = 1) -> ClassEvidence:

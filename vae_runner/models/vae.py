@@ -132,7 +132,7 @@ class Ladder(nn.Module):
     def _infer(
         self, batch: Batch, context: Tensor | None, draw: Callable[[Any, bool], Tensor], samples: int
     ) -> list[Level]:
-        up = self._up(batch.input, context, batch.mask if self.space.ragged or self.space.sequence else None)
+        up = self._up(batch.input, context, batch.mask if self.space.sequence else None)
         q = self.posterior(self.posterior_heads[-1](up[-1]))
         levels = [Level(z=draw(q, True), q=q, p=self.prior(context))]
         context = repeated(context, samples)

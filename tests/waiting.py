@@ -1,0 +1,17 @@
+"""A guard against operators that wait for the device."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fails on operators whose result the host must have before it can go on."""
+
+    waiting = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.removeprefix("aten::").lstrip("_")
+        assert not any(name == word.lstrip("_") or name.startswith("unique") for word in self.waiting), name
+        if name in ("index", "index_put"):
+            assert all(index is None or index.dtype is not torch.bool for index in args[1]), "a boolean index"
+        return func(*args, **(kwargs or {}))
