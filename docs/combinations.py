@@ -58,7 +58,7 @@ def refusal(overrides: list[str], space: Space) -> str | None:
         built = resolved(config)
         model = build_model(built, space)
         make(built["objective"], model, 100)
-        make(built["kl"], 10).require_levels(model.levels)
+        make(built["kl"], 10, 100).require_levels(model.levels)
     except UserError as error:
         return str(error).splitlines()[0]
     return None

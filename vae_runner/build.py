@@ -84,8 +84,8 @@ def build_experiment(config: Config) -> Experiment:
     torch.manual_seed(config["seed"])
     model = build_model(config, data.space).to(device)
     trainer = build_trainer(config)
-    steps_per_epoch = trainer.budget(len(data.train)).steps_per_epoch
-    kl = make(config["kl"], steps_per_epoch).to(device)
+    budget = trainer.budget(len(data.train))
+    kl = make(config["kl"], budget.steps_per_epoch, budget.steps).to(device)
     kl.require_levels(model.levels)
     _refuse_what_cannot_act(config, data, model)
     for module in model.modules():
@@ -181,7 +181,7 @@ class Run:
     @functools.cached_property
     def kl(self) -> Any:
         """The weight of the KL term at the end of its schedule."""
-        kl = make(self.config["kl"], 1).to(self.device)
+        kl = make(self.config["kl"], 1, 1).to(self.device)
         kl.finish()
         return kl
 

@@ -25,7 +25,7 @@ class KL(nn.Module):
     """Turns the KL of every level into the term that is minimised; subclasses say `schedule`.
 
     weight: of the whole KL, or a list, one per level. free_bits: nats per unit, or a list, one per level.
-    capacity: nats per example, for the sum of all levels.
+    capacity: nats per example, for the sum of all levels. steps_per_epoch, steps: of an epoch and of the run.
     """
 
     varies: ClassVar[bool] = True
@@ -36,6 +36,7 @@ class KL(nn.Module):
     def __init__(
         self,
         steps_per_epoch: int,
+        steps: int,
         *,
         weight: NotNegative | list[NotNegative] = 1.0,
         free_bits: NotNegative | list[NotNegative] = 0.0,
@@ -44,7 +45,6 @@ class KL(nn.Module):
         super().__init__()
         if capacity is not None and isinstance(weight, Sequence):
             raise UserError(f"kl.weight={weight}: with kl.capacity, which is for the sum of levels, give one number")
-        self.steps_per_epoch = steps_per_epoch
         self.free_bits = free_bits
         self.full_capacity = capacity
         # not persistent: they follow from the config and the step
@@ -134,22 +134,28 @@ class Constant(KL):
 
 
 class Ramp(KL):
-    """From 0 at the first step to 1 after `length` epochs or steps, then 1; subclasses say how it rises."""
+    """From 0 at the first step to 1 after `length` epochs or steps, then 1; subclasses say how it rises.
+
+    Without a length the rise takes `share` of the run, so that it is long enough for small data and large.
+    """
+
+    share = 0.25
 
     def __init__(
         self,
         steps_per_epoch: int,
+        steps: int,
         *,
-        length: Annotated[float, Range(0, open_low=True)] = 10.0,
+        length: Annotated[float, Range(0, open_low=True)] | None = None,
         unit: Literal["epochs", "steps"] = "epochs",
         **common,
     ) -> None:
         # before the base class, which asks for the schedule at step 0
-        self.steps = length * (steps_per_epoch if unit == "epochs" else 1)
-        super().__init__(steps_per_epoch, **common)
+        self.length = self.share * steps if length is None else length * (steps_per_epoch if unit == "epochs" else 1)
+        super().__init__(steps_per_epoch, steps, **common)
 
     def schedule(self, step: int) -> float:
-        return self.rise(min(step / self.steps, 1.0))
+        return self.rise(min(step / self.length, 1.0))
 
     def rise(self, t: float) -> float:
         """s for t in [0, 1], the part of the length that has passed."""
@@ -174,10 +180,15 @@ class Sigmoid(Ramp):
     """s = sigmoid(steepness (t - 1/2)), stretched so that it starts at 0 and ends at 1 exactly (Bowman et al. 2016)."""
 
     def __init__(
-        self, steps_per_epoch: int, *, steepness: Annotated[float, Range(0, 100, open_low=True)] = 10.0, **common
+        self,
+        steps_per_epoch: int,
+        steps: int,
+        *,
+        steepness: Annotated[float, Range(0, 100, open_low=True)] = 10.0,
+        **common,
     ) -> None:
         self.steepness = steepness
-        super().__init__(steps_per_epoch, **common)
+        super().__init__(steps_per_epoch, steps, **common)
 
     def rise(self, t: float) -> float:
         # tanh is the sigmoid stretched to [-1, 1]
@@ -185,22 +196,25 @@ class Sigmoid(Ramp):
 
 
 class Cyclical(Ramp):
-    """`cycles` times `length`: in each a linear rise over its part `ramp`, then 1; afterwards 1 (Fu et al. 2019)."""
+    """`cycles` times `length`: in each a linear rise over its part `ramp`, then 1; afterwards 1 (Fu et al. 2019).
+
+    Without a length the cycles fill the run.
+    """
 
     def __init__(
         self,
         steps_per_epoch: int,
+        steps: int,
         *,
         cycles: Annotated[int, Range(1, 10_000)] = 4,
         ramp: Annotated[float, Range(0, 1, open_low=True)] = 0.5,
         **common,
     ) -> None:
-        self.cycles = cycles
-        self.ramp = ramp
-        super().__init__(steps_per_epoch, **common)
+        self.cycles, self.ramp, self.share = cycles, ramp, 1 / cycles
+        super().__init__(steps_per_epoch, steps, **common)
 
     def schedule(self, step: int) -> float:
-        return 1.0 if step >= self.cycles * self.steps else self.rise(step % self.steps / self.steps)
+        return 1.0 if step >= self.cycles * self.length else self.rise(step % self.length / self.length)
 
     def rise(self, t: float) -> float:
         return min(t / self.ramp, 1.0)

@@ -10,19 +10,18 @@ from matplotlib.figure import Figure
 
 from vae_runner.kl import KL, Constant, Cosine, Cyclical, Linear, Sigmoid
 
-STEPS_PER_EPOCH = 100
-EPOCHS: dict[type[KL], int] = {Constant: 15, Linear: 15, Cosine: 15, Sigmoid: 15, Cyclical: 45}
+STEPS = 1000
+SCHEDULES: list[type[KL]] = [Constant, Linear, Cosine, Sigmoid, Cyclical]
 
 
 def draw(path: Path) -> None:
     """Writes the picture as PNG."""
     figure = Figure(figsize=(11, 2.4), layout="constrained")
-    for axes, (schedule, epochs) in zip(figure.subplots(1, len(EPOCHS), sharey=True), EPOCHS.items(), strict=True):
-        kl = schedule(STEPS_PER_EPOCH)
-        steps = range(epochs * STEPS_PER_EPOCH)
-        axes.plot([step / STEPS_PER_EPOCH for step in steps], [kl.schedule(step) for step in steps], linewidth=2)
+    for axes, schedule in zip(figure.subplots(1, len(SCHEDULES), sharey=True), SCHEDULES, strict=True):
+        kl = schedule(1, STEPS)
+        axes.plot([step / STEPS for step in range(STEPS)], [kl.schedule(step) for step in range(STEPS)], linewidth=2)
         axes.set_title(f"kl={schedule.__name__.lower()}", fontsize=11)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("part of the run")
         axes.set_ylim(-0.03, 1.06)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

@@ -85,8 +85,8 @@ def test_a_picture_is_a_label_too(trained, tmp_path):
     ("name", "label", "said"),
     [
         ("vae", "7", "label=7: this model is not conditioned on anything; train one with variant=cvae"),
-        ("cvae", "12", "label=12: must be a class from 0 to 9"),
-        ("cvae", "cat", "label=cat: must be a class from 0 to 9"),
+        ("cvae", "12", "label=12: must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        ("cvae", "cat", "label=cat: must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ("attributes", "1", "label=1: must be 2 numbers"),
     ],
 )

@@ -157,7 +157,7 @@ def test_a_csv_with_a_header_and_a_column_of_labels_in_words(tmp_path):
     data, x, y = whole(csv_file(tmp_path, '"height",label,width\n1,cat,2\n3,"dog",4\n5,cat,6\n'))
     assert x.tolist() == [[1, 2], [3, 4], [5, 6]]
     assert y.tolist() == [0, 1, 0]
-    assert data.class_names == ["cat", "dog"]
+    assert list(data.space.class_names) == ["cat", "dog"]
 
 
 def test_the_label_column_of_a_csv_by_its_name_or_number(tmp_path):
@@ -170,7 +170,7 @@ def test_the_label_column_of_a_csv_by_its_name_or_number(tmp_path):
 def test_labels_are_counted_without_gaps_and_keep_their_names(tmp_path):
     data, _, y = whole(npz(tmp_path, x=vectors(4), y=np.array([10, 3, 7, 10])))
     assert y.tolist() == [2, 0, 1, 2]
-    assert data.class_names == ["3", "7", "10"]
+    assert list(data.space.class_names) == ["3", "7", "10"]
 
 
 def test_a_label_of_minus_one_is_hidden(tmp_path):
@@ -335,7 +335,7 @@ def test_bytes_of_zero_and_one_are_black_and_white(tmp_path):
 def test_labels_of_bytes_are_text(tmp_path):
     np.savez(tmp_path / "x.npz", x=vectors(50), y=np.array([b"cat", b"dog"] * 25))
     data = Arrays(path=str(tmp_path / "x.npz"), validation=0, test=0).open()
-    assert data.class_names == ["cat", "dog"]
+    assert list(data.space.class_names) == ["cat", "dog"]
 
 
 def test_one_example_is_refused(tmp_path):

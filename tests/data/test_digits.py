@@ -10,7 +10,7 @@ def test_digits_are_grey_images_of_ten_classes():
     data = Digits().open()
     assert data.space == Space((1, 8, 8), "unit", 10)
     assert (len(data.train), len(data.validation), len(data.test)) == (1350, 150, 297)
-    assert data.class_names == [str(i) for i in range(10)]
+    assert list(data.space.class_names) == [str(i) for i in range(10)]
     x, y = data.train.take(torch.arange(1350))
     assert x.dtype == torch.float32
     assert float(x.max()) == 1

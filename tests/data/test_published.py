@@ -51,7 +51,7 @@ def test_the_sets_in_the_format_of_mnist(tmp_path, name, packed):
     before = contents(tmp_path)
     data = MNIST(name=name, **offline(tmp_path)).open()
     assert data.space == Space((1, 28, 28), "unit", 10)
-    assert len(data.class_names) == 10
+    assert len(data.space.class_names) == 10
     x, y = everything(data.train)
     assert np.array_equal(x[:, 0].numpy(), arrays["train-images-idx3-ubyte"])
     assert y.tolist() == arrays["train-labels-idx1-ubyte"].tolist()
@@ -87,7 +87,7 @@ def test_the_letters_of_emnist_are_counted_from_zero(tmp_path):
     official_files.emnist(tmp_path, "letters", 1, 26, "gz")
     data = EMNIST(part="letters", **offline(tmp_path)).open()
     assert data.space.classes == 26
-    assert data.class_names[0] == "a"
+    assert data.space.class_names[0] == "a"
     assert everything(data.test)[1].tolist() == list(range(26))
 
 
@@ -110,7 +110,7 @@ def test_omniglot_has_bright_strokes_and_other_characters_in_test(tmp_path, pack
     assert torch.allclose(bright.float(), y * 20 * 28 / 105, atol=1)
     assert float(x.float().mean()) / 255 == pytest.approx(20 / 105, abs=0.02)
     assert everything(data.test)[1].tolist() == [4] * 4
-    assert data.class_names[4] == "Angelic/character01"
+    assert data.space.class_names[4] == "Angelic/character01"
     assert contents(tmp_path) == before
 
 
@@ -124,7 +124,7 @@ def test_cifar10(tmp_path, packed):
     assert np.array_equal(x[20:30].numpy().reshape(10, -1), batches["data_batch_3"])
     assert y.tolist() == list(range(10)) * 5
     assert np.array_equal(everything(data.test)[0].numpy().reshape(10, -1), batches["test_batch"])
-    assert data.class_names[3] == "cat"
+    assert data.space.class_names[3] == "cat"
     assert contents(tmp_path) == before
 
 

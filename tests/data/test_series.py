@@ -161,4 +161,4 @@ def test_heartbeats_keep_their_splits(shared_data):
     data = Series(path=str(shared_data / "series" / "ecg5000.npz"), scale="standardize").open()
     assert data.space == Space((140, 1), "real", 5)
     assert [len(split) for split in (data.train, data.validation, data.test)] == [450, 50, 4500]
-    assert data.class_names == ["1", "2", "3", "4", "5"]
+    assert list(data.space.class_names) == ["1", "2", "3", "4", "5"]

@@ -109,18 +109,18 @@ def test_running_text_is_split_in_time_and_cut_into_windows_that_follow_one_anot
 def test_lines_can_begin_with_their_class(tmp_path):
     path = written(tmp_path, "fish\ta carp\nbird\ta crow\nfish\tcod\twith chips\n")
     data = Text(path=path, labelled=True, **WHOLE).open()
-    assert (data.class_names, data.space.classes) == (["bird", "fish"], 2)
+    assert (data.space.class_names, data.space.classes) == (("bird", "fish"), 2)
     assert data.train.y.tolist() == [1, 0, 1]
     assert texts(data, data.train) == ["a carp", "a crow", "cod\twith chips"]
 
 
 def test_without_a_file_there_are_phrases_of_three_classes():
     data = Text().open()
-    assert data.class_names == ["date", "number", "time"]
+    assert list(data.space.class_names) == ["date", "number", "time"]
     known = phrases()
     for split in (data.train, data.validation, data.test):
         for text, label in zip(texts(data, split), split.y.tolist(), strict=True):
-            assert text in known[data.class_names[label]]
+            assert text in known[data.space.class_names[label]]
     assert data.train.y.bincount().min() > 200
 
 

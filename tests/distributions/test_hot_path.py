@@ -133,7 +133,7 @@ def test_a_posterior_and_a_prior_never_wait_for_the_device(prior, no_waiting):
 @pytest.mark.parametrize("schedule", [Constant, Linear, Cyclical])
 @pytest.mark.parametrize("settings", [{}, {"free_bits": 0.1}, {"capacity": 5.0}, {"weight": [1.0, 0.5]}])
 def test_the_kl_term_never_waits_for_the_device(schedule: type[KL], settings, no_waiting):
-    kl = schedule(10, **settings)
+    kl = schedule(10, 100, **settings)
     units = [torch.rand(4, 3, requires_grad=True), torch.rand(4, 2, requires_grad=True)]
     with no_waiting():
         kl.advance(7)

@@ -113,7 +113,7 @@ def test_the_class_is_a_unit_of_the_top_level():
 def test_free_bits_and_weights_act_on_the_kl_expected_over_the_classes(noiseless, overrides):
     model, batch = model_of(*overrides), images(HIDDEN)
     levels = model.levels
-    kl = Constant(1, weight=[0.5, 2.0][:levels], free_bits=0.3)
+    kl = Constant(1, 1, weight=[0.5, 2.0][:levels], free_bits=0.3)
     q = model.log_q(batch).exp()
     each = by_class(model, batch)
     total = torch.zeros(())
@@ -141,10 +141,10 @@ def linear_gaussian():
     variance = 1 / (1 + w.square().sum(0) / SCALE**2)
     projection = variance[:, None] * w.T / SCALE**2
     with torch.no_grad():
-        decoder.weight.copy_(torch.cat([w, means.T], 1))
+        decoder.weight.copy_(torch.cat([w, means.T / math.sqrt(CLASSES)], 1))
         decoder.bias.zero_()
         encoder.weight.zero_()
-        encoder.weight[:2] = torch.cat([projection, -projection @ means.T], 1)
+        encoder.weight[:2] = torch.cat([projection, -projection @ means.T / math.sqrt(CLASSES)], 1)
         encoder.bias.copy_(torch.cat([torch.zeros(2), variance.log()]))
     return model, means, w
 
@@ -164,7 +164,7 @@ def test_the_importance_weight_is_the_exact_marginal_over_classes():
         torch.testing.assert_close(model(batch, samples).log_w, exact.expand(samples, -1))
     objectives = ImportanceWeighted(model, 8, samples=3), CombinationImportanceWeighted(model, 8, samples=3)
     for objective in objectives:
-        losses, _ = objective.losses(model, batch, Constant(1).double())
+        losses, _ = objective.losses(model, batch, Constant(1, 1).double())
         bound = sum(value for name, value in losses["model"].items() if name != "classification")
         torch.testing.assert_close(bound, -exact.mean())
 
@@ -174,7 +174,7 @@ def test_at_the_exact_posterior_the_doubly_reparameterised_gradient_has_no_noise
     largest = {}
     for gradient in ("standard", "doubly_reparameterised"):
         objective = ImportanceWeighted(model, 8, samples=2, estimates=2, gradient=gradient)
-        loss = objective.losses(model, numbers([*HIDDEN, *KNOWN]), Constant(1).double())[0]["model"]["iw_bound"]
+        loss = objective.losses(model, numbers([*HIDDEN, *KNOWN]), Constant(1, 1).double())[0]["model"]["iw_bound"]
         largest[gradient] = max(g.abs().max() for g in torch.autograd.grad(loss, model.model.inference_parameters))
     assert largest["doubly_reparameterised"] < 1e-7 < 1e-3 < largest["standard"]
 
@@ -186,7 +186,7 @@ def test_at_the_exact_posterior_the_doubly_reparameterised_gradient_has_no_noise
 def test_hidden_labels_draw_the_classifier_to_the_class_that_explains_x(noiseless, objective):
     """By -ELBO = -log sum_y p(y) exp(L(x, y)) + KL(q(y|x) || p(y|x)), of which the first is no matter of q(y|x)."""
     model, batch = model_of(), images(HIDDEN)
-    losses = objective(model, 4).losses(model, batch, Constant(1))[0]["model"]
+    losses = objective(model, 4).losses(model, batch, Constant(1, 1))[0]["model"]
     assert losses["classification"] == 0
     parameters = [*model.classifier.parameters(), *model.classifier_head.parameters()]
     gradients = torch.autograd.grad(sum(losses.values()), parameters)

@@ -18,7 +18,7 @@ def likelihood(mean: Tensor, scale: float) -> SimpleNamespace:
 
 
 def full_weight(weight: float | list[float] = 1.0) -> Constant:
-    return Constant(1, weight=weight).double()
+    return Constant(1, 1, weight=weight).double()
 
 
 class LinearGaussian(nn.Module):

@@ -42,7 +42,7 @@ def playing(*overrides, space=IMAGES, examples=6, dtype=torch.double):
     batch = Batch(x, x, y=torch.arange(examples) % 3)
     if model.condition is not None:
         batch = model.condition.complete(batch)
-    return Playing(model, objective, make(config["kl"], 10), batch)
+    return Playing(model, objective, make(config["kl"], 10, 100), batch)
 
 
 def assert_equal_gradients(given, expected):

@@ -42,7 +42,7 @@ def trained(kind: str, overrides: list[str]):
     )
     torch.manual_seed(0)
     model = build_model(config, Space((5,), "real"))
-    objective, kl = make(config["objective"], model, N), make(config["kl"], 10)
+    objective, kl = make(config["objective"], model, N), make(config["kl"], 10, 100)
     players = [
         Player(name, phase, torch.optim.Adam(phase.parameters, **{"lr": 5e-3, **phase.optimizer}))
         for name, phase in objective.phases(model).items()

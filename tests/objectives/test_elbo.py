@@ -11,7 +11,7 @@ def terms_of(*overrides):
     torch.manual_seed(0)
     model = build_model(config, Space((1, 8, 8), "unit"))
     x = torch.rand(6, 1, 8, 8)
-    losses, evidence = make(config["objective"], model, 6).losses(model, Batch(x, x), make(config["kl"], 10))
+    losses, evidence = make(config["objective"], model, 6).losses(model, Batch(x, x), make(config["kl"], 10, 100))
     return losses["model"], evidence
 
 
@@ -33,7 +33,7 @@ def test_the_gradient_is_that_of_the_expected_bound():
     torch.manual_seed(0)
     model = build_model(config, Space((4,), "unit")).double()
     x = torch.rand(5, 4, dtype=torch.double)
-    objective, kl = make(config["objective"], model, 5), make(config["kl"], 10)
+    objective, kl = make(config["objective"], model, 5), make(config["kl"], 10, 100)
 
     def loss():
         torch.manual_seed(1)

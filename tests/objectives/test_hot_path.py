@@ -26,7 +26,7 @@ def test_a_step_never_waits_and_moves_every_parameter(variant, overrides, latent
     config = config_of(f"variant={variant}", *overrides, *LATENTS[latents], "latent_dim=2")
     torch.manual_seed(0)
     model = build_model(config, Space((1, 8, 8), "unit"))
-    objective, kl = make(config["objective"], model, 100), make(config["kl"], 10)
+    objective, kl = make(config["objective"], model, 100), make(config["kl"], 10, 100)
     x = torch.rand(5, 1, 8, 8)
     with NoWaiting():
         losses, _ = objective.losses(model, Batch(x, x), kl)

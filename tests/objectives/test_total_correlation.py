@@ -96,7 +96,7 @@ def test_each_term_has_its_own_weight(posteriors):
 
 
 def test_a_warm_up_warms_up_the_total_correlation(posteriors):
-    parts = terms(posteriors[:50], Linear(10, weight=6.0).double())
+    parts = terms(posteriors[:50], Linear(10, 1000, weight=6.0).double())
     assert parts["total_correlation"] == 0
     assert parts["mutual_information"] > 0
 

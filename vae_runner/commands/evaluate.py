@@ -98,7 +98,7 @@ def _draw(run: "Run", split: str, result: "Evaluation", described: str) -> None:
     save_picture(
         run,
         f"evaluation/latents_{split}.png",
-        latent_map(result.codes, result.labels, run.data.class_names, title=title),
+        latent_map(result.codes, result.labels, run.data.space.class_names, title=title),
     )
     if result.kl_units is not None:
         bars = kl_bars(result.kl_units, title=f"KL by unit, {split} examples, {described}")

@@ -13,7 +13,7 @@ from vae_runner.data.splits import Split
 class Data:
     """Three splits of one space, and the way from a split to a batch.
 
-    class_names: of the classes y counts, in their order. factor_names: of the columns of y, where y is (N, F).
+    factor_names: of the columns of y, where y is (N, F).
     corruption: changes what the encoder sees of a batch. condition: fills in what the model is told besides.
     """
 
@@ -25,7 +25,6 @@ class Data:
         test: Split,
         *,
         binarize: str = "none",
-        class_names: list[str] | None = None,
         factor_names: list[str] | None = None,
     ) -> None:
         self.space = space
@@ -33,7 +32,6 @@ class Data:
         self.validation = validation
         self.test = test
         self.binarize = binarize
-        self.class_names = class_names
         self.factor_names = factor_names
         self.corruption: Callable[[Batch], Batch] | None = None
         self.condition: Callable[[Batch], Batch] | None = None

@@ -101,12 +101,12 @@ class Source:
                 ragged=train.mask(torch.arange(1)) is not None,
                 factors=0 if y is None or y.ndim == 1 else y.shape[1],
                 context=() if c is None else tuple(c.shape[1:]),
+                class_names=tuple(stored.class_names or ()),
             ),
             train,
             validation,
             test,
             binarize=self.binarize,
-            class_names=stored.class_names,
             factor_names=stored.factor_names,
         )
 

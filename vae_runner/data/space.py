@@ -1,6 +1,6 @@
 """What an example is, and what a model is handed: the vocabulary between data and everything above it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -11,7 +11,8 @@ class Space:
 
     shape: of one example, without the batch: `(D,)` vectors, `(C, H, W)` images, `(T, D)` sequences, `(T,)` text.
     support: `binary` {0, 1}, `unit` [0, 1], `real`, or `categorical`, 0 to categories - 1, as in text.
-    classes: how many, where the data has labels. factors: how many columns these have, where they are (N, F).
+    classes: how many, where the data has labels; class_names: of each. factors: how many columns labels have, where
+        they are (N, F).
     ragged: whether examples differ in length (then `Batch.mask` is given, and T is the longest).
     context: the shape of the condition that the data itself brings along, if any.
     vocabulary: the tokens of a text, by their category.
@@ -25,6 +26,7 @@ class Space:
     factors: int = 0
     context: tuple[int, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def sequence(self) -> bool:

@@ -169,7 +169,7 @@ class ClassLatent(nn.Module):
         log_q, y = self.log_q(batch), batch.y
         assert y is not None
         known = (y >= 0) & self.training
-        weights = torch.where(known[:, None], self.condition(y), log_q.exp()).T
+        weights = torch.where(known[:, None], self.condition.one_hot(y), log_q.exp()).T
         chosen = weights.argmax(0)
         likeliest = functools.cache(lambda: self.model(dataclasses.replace(batch, c=chosen), samples))
         every = self.model(self._as_each_class(batch), samples)

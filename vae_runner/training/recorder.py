@@ -167,7 +167,7 @@ class Recorder:
 
     def final_pictures(self, done: int, evaluation: Evaluation) -> None:
         """Where the codes of the held-out examples lie, and what each unit costs."""
-        labels, names = evaluation.labels, self.experiment.data.class_names
+        labels, names = evaluation.labels, self.space.class_names
         image = latent_map(evaluation.codes, labels, names, title="codes of held-out examples, best weights")
         self._picture(Path("latents.png"), "latents", image, done)
         if evaluation.kl_units is not None:

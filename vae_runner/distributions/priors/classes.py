@@ -50,8 +50,9 @@ class Classes(Prior):
         self.register_buffer("means", means.view(-1, *latent_shape), persistent=False)
 
     def forward(self, context: Tensor | None = None) -> DiagonalGaussian:
-        """p for one-hot classes (B, classes)."""
-        mean = torch.tensordot(context, self.means, 1)
+        """p for contexts (B, classes), above 0 for the class; at the origin where none is."""
+        assert context is not None
+        mean = torch.tensordot((context > 0).to(self.means.dtype), self.means, 1)
         return DiagonalGaussian(mean, torch.zeros_like(mean))
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
