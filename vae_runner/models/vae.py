@@ -21,6 +21,8 @@ from vae_runner.models.free_running import free_run
 from vae_runner.models.heads import head
 from vae_runner.settings import Range
 
+VAGUE = 3.0  # log-variance that the proposals of the way up begin with
+
 
 class Ladder(nn.Module):
     """Wires an architecture, a posterior, a prior and a likelihood around `levels` of latents, z_1 next to x.
@@ -71,6 +73,8 @@ class Ladder(nn.Module):
             head(shape, _times(self.posterior.per_unit, latent))
             for shape, latent in zip(features, self.latent_shapes, strict=True)
         )
+        for rung in self.posterior_heads[:-1]:
+            _start_vague(rung)
         self.prior = prior(self.latent_shapes[-1], context)
         # the way down: from each level to the next, and the prior that is expected there
         self.top_down, self.prior_heads = nn.ModuleList(), nn.ModuleList()
@@ -289,6 +293,17 @@ def repeated_gaussian(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
 def _gaussian(parameters: Tensor) -> DiagonalGaussian:
     mean, log_variance = parameters.chunk(2, dim=1)
     return DiagonalGaussian(mean, bounded(log_variance))
+
+
+def _start_vague(rung: nn.Module) -> None:
+    """Has the way up propose next to nothing at first.
+
+    q then begins near p, as one level's does. From a proposal as sure of itself as p each unit costs 0.1 nats at once,
+    and is shut off only by way of large log-variances, before it has learnt what to say.
+    """
+    layer = next(module for module in rung.modules() if isinstance(module, nn.Linear | nn.Conv2d))
+    with torch.no_grad():
+        layer.bias.view(2, -1)[1] += VAGUE  # type: ignore[union-attr]
 
 
 def _times(factor: int, latent_shape: tuple[int, ...]) -> tuple[int, ...]:

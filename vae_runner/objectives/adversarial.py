@@ -35,7 +35,7 @@ class Adversarial(Objective):
         examples: int,
         *,
         weight: Weight = 30.0,
-        discriminator_learning_rate: Rate = 1e-3,
+        discriminator_learning_rate: Rate = 3e-3,
         gradient_penalty: Weight = 1.0,
         width: Width = 256,
         depth: Depth = 2,
