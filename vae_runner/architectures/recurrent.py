@@ -38,7 +38,7 @@ class Recurrent:
     def __init__(
         self,
         *,
-        cell: Literal["gru", "lstm"] = "gru",
+        cell: Literal["lstm", "gru"] = "lstm",
         width: Annotated[int, Range(1, 65536)] = 128,
         depth: Annotated[int, Range(1, 16)] = 1,
         encoder: Literal["recurrent", "bidirectional", "convolutional"] = "bidirectional",

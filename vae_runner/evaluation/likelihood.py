@@ -20,15 +20,15 @@ ROWS = 10_000  # examples times draws that are decoded at once
 def log_likelihood(
     model: Any, data: Data, split: Split, device: torch.device, *, samples: int, limit: int | None = None, seed: int = 0
 ) -> Tensor:
-    """L_K with K = `samples` of the first `limit` examples of a split, (N,), in nats, in double precision."""
+    """L_K with K = `samples` of the first `limit` examples of a split, (N,), in nats, in double precision.
+
+    Examples that are binarised as they are read come out the same for every model and K.
+    """
     n = len(split) if limit is None else min(len(split), limit)
+    of_data = torch.Generator(device).manual_seed(seed)
     with Preserved(model, device, seed):
-        return torch.cat(
-            [
-                importance_weighted(model, data.batch(split, indices), samples)
-                for indices in torch.arange(n, device=device).split(BLOCK)
-            ]
-        )
+        blocks = [data.batch(split, indices, of_data) for indices in torch.arange(n, device=device).split(BLOCK)]
+        return torch.cat([importance_weighted(model, batch, samples) for batch in blocks])
 
 
 def importance_weighted(model: Any, batch: Any, samples: int) -> Tensor:
