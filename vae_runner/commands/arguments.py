@@ -49,12 +49,6 @@ def call(command: Callable[..., int], args: Sequence[str]) -> int:
     return command(*([paths] if takes_paths else []), **given)
 
 
-def different_from_default(command: Callable[..., int], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a command's settings that were changed."""
-    defaults = inspect.signature(command).parameters
-    return {key: value for key, value in settings.items() if value != defaults[key].default}
-
-
 def _is_path(text: str, parameters: Mapping[str, inspect.Parameter]) -> bool:
     key, equals, _ = text.partition("=")
     if text.startswith("-") or (equals and key in parameters):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import Overwrite, refuse_directory, writing
+from vae_runner.commands.files import Overwrite, refuse_directory, writing
 from vae_runner.config.names import nearest_key
 from vae_runner.errors import UserError
 

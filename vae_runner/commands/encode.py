@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import Device, Overwrite, RunPath, Seed, Trust, Weights, load_run, refuse_file, writing
+from vae_runner.commands.files import Overwrite, new_npz, writing
+from vae_runner.commands.runs import Device, Opened, RunPath, Seed, Trust, Weights, open_run
 
 if TYPE_CHECKING:
     from vae_runner.build import Run
-
-SPLITS = ("train", "validation", "test")
 
 
 def main(args: Sequence[str]) -> int:
@@ -33,17 +31,16 @@ def encode(
     The file holds x_train and y_train, and those of the other splits there are; codes are rows, all levels side by
     side. M1 + M2 is to train on it again: variant=ss_vae data=arrays data.path=FILE.npz data.validation=null
     """
-    file = Path(out).expanduser()
-    refuse_file(file, overwrite)
-    loaded = load_run(run, device=device, weights=weights, trust=trust)
+    file = new_npz(out, overwrite)
+    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
 
-    from vae_runner.evaluation.evaluate import Preserved
     from vae_runner.reporting.npz import write_npz
 
+    loaded = opened.run
     shape = (len(loaded.data.train), sum(math.prod(shape) for shape in loaded.model.latent_shapes))
     labels: dict[str, list[Any]] = {}
-    with Preserved(loaded.model, loaded.device, seed), writing(file, "type another place"):
-        write_npz(file, "x_train", shape, _codes(loaded, "train", labels), lambda: _others(loaded, labels))
+    with opened.preserved(), writing(file, "type another place"):
+        write_npz(file, "x_train", shape, _codes(loaded, "train", labels), lambda: _others(opened, labels))
     print(file)
     return 0
 
@@ -62,10 +59,10 @@ def _codes(run: "Run", split: str, labels: dict[str, list[Any]]) -> Iterator[Any
         yield torch.cat([code.flatten(1) for code in run.model.encode(batch)], 1).float().cpu().numpy()
 
 
-def _others(run: "Run", labels: dict[str, list[Any]]) -> dict[str, Any]:
+def _others(opened: Opened, labels: dict[str, list[Any]]) -> dict[str, Any]:
     """The codes of the other splits, and the labels of all."""
     import numpy as np
 
-    held_out = [split for split in SPLITS[1:] if len(getattr(run.data, split))]
-    codes = {f"x_{split}": np.concatenate([*_codes(run, split, labels)]) for split in held_out}
+    held_out = [split for split in opened.splits if split != "train"]
+    codes = {f"x_{split}": np.concatenate([*_codes(opened.run, split, labels)]) for split in held_out}
     return codes | {name: np.concatenate(parts) for name, parts in labels.items()}

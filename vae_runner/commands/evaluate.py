@@ -4,25 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import (
-    Device,
-    RunPath,
-    Seed,
-    Trust,
-    Weights,
-    described,
-    load_run,
-    save_picture,
-    split_of,
-    writing,
-)
+from vae_runner.commands.files import writing
+from vae_runner.commands.runs import Device, Opened, RunPath, Seed, Trust, Weights, open_run
+from vae_runner.run_directory import write_json
 from vae_runner.settings import Range
 
 if TYPE_CHECKING:
-    from vae_runner.build import Run
     from vae_runner.evaluation.evaluate import Evaluation
-
-SPLITS = ("train", "validation", "test")
 
 
 def main(args: Sequence[str]) -> int:
@@ -45,16 +33,12 @@ def evaluate(
 
     They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit.
     """
-    loaded = load_run(run, device=device, weights=weights, trust=trust)
-    if split == "all":
-        splits = {name: getattr(loaded.data, name) for name in SPLITS}
-        splits = {name: examples for name, examples in splits.items() if len(examples)}
-    else:
-        splits = {split: split_of(loaded, split)}
+    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    loaded = opened.run
+    splits = opened.splits if split == "all" else {split: opened.split(split)}
 
     from vae_runner.evaluation import evaluate as evaluation
     from vae_runner.reporting import console, tables
-    from vae_runner.run_directory import write_json
 
     if limit is None:
         limit = loaded.config["trainer"]["evaluation_examples"]
@@ -67,10 +51,10 @@ def evaluate(
     file = loaded.directory / "evaluation.json"
     with writing(file):
         write_json(file, {"weights": weights, "step": loaded.step, "seed": seed, **_figures(results)})
-    console.show(tables.as_rich(_table(results), title=described(loaded, weights)))
+    console.show(tables.as_rich(_table(results), title=opened.described))
     print(file)
     for name, result in results.items():
-        _draw(loaded, name, result, described(loaded, weights))
+        _draw(opened, name, result)
     return 0
 
 
@@ -91,15 +75,13 @@ def _table(results: "dict[str, Evaluation]") -> list[dict[str, Any]]:
     return [{"figure": figure, **{name: column[figure] for name, column in columns.items()}} for figure in figures]
 
 
-def _draw(run: "Run", split: str, result: "Evaluation", described: str) -> None:
+def _draw(opened: Opened, split: str, result: "Evaluation") -> None:
     from vae_runner.reporting.figures import kl_bars, latent_map
 
-    title = f"codes of {split} examples, {described}"
-    save_picture(
-        run,
-        f"evaluation/latents_{split}.png",
-        latent_map(result.codes, result.labels, run.data.space.class_names, title=title),
-    )
+    of = f"{split} examples, {opened.described}"
+    class_names = opened.run.data.space.class_names
+    codes = latent_map(result.codes, result.labels, class_names, title=f"codes of {of}")
+    opened.save(f"evaluation/latents_{split}.png", codes)
     if result.kl_units is not None:
-        bars = kl_bars(result.kl_units, title=f"KL by unit, {split} examples, {described}")
-        save_picture(run, f"evaluation/kl_units_{split}.png", bars)
+        bars = kl_bars(result.kl_units, title=f"KL by unit, {of}")
+        opened.save(f"evaluation/kl_units_{split}.png", bars)

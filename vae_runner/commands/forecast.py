@@ -4,19 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import (
-    Device,
-    RunPath,
-    Seed,
-    SplitName,
-    Trust,
-    Weights,
-    described,
-    file_name,
-    load_run,
-    save_picture,
-    split_of,
-)
+from vae_runner.commands.runs import Device, RunPath, Seed, SplitName, Trust, Weights, file_name, open_run
 from vae_runner.settings import Range
 
 
@@ -43,31 +31,27 @@ def forecast(
     A picture of the first eight goes into the run. The error of the mean of the draws is printed, beside those of the
     last value and of the mean so far; of text the share of tokens that are wrong.
     """
-    loaded = load_run(run, device=device, weights=weights, trust=trust)
-    examples = split_of(loaded, split)
-
-    import torch
+    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    examples = opened.split(split)
 
     from vae_runner.evaluation import forecasting
-    from vae_runner.evaluation.evaluate import Preserved
     from vae_runner.reporting.forecasts import draw_forecasts
 
-    space = loaded.model.space
-    known = prefix or max(space.shape[0] // 2, 1)
-    chosen = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed))[:n]
-    with Preserved(loaded.model, loaded.device, seed):
-        batch = loaded.data.batch(examples, chosen.to(loaded.device))
-        result = forecasting.forecast(loaded.model, batch, known, steps=steps, draws=draws, temperature=temperature)
+    model = opened.run.model
+    known = prefix or max(model.space.shape[0] // 2, 1)
+    with opened.preserved():
+        batch = opened.run.data.batch(examples, opened.chosen(examples, n))
+        result = forecasting.forecast(model, batch, known, steps=steps, draws=draws, temperature=temperature)
     figures = ", ".join(f"{name} {error:.4g}" for name, error in result.errors.items())
     image = draw_forecasts(
-        space,
+        model.space,
         batch.x[:8].cpu(),
         result.draws[:, :8].cpu(),
         result.prediction[:8].cpu(),
         known,
-        title=f"{split} examples from step {known} on, error: {figures}; {described(loaded, weights)}",
+        title=f"{split} examples from step {known} on, error: {figures}; {opened.described}",
     )
     settings = {"prefix": prefix, "steps": steps, "split": split, "n": n, "draws": draws, "temperature": temperature}
-    save_picture(loaded, f"forecasts/{file_name(forecast, **settings, seed=seed, weights=weights)}", image)
+    opened.save(f"forecasts/{file_name(forecast, **settings, seed=seed, weights=weights)}", image)
     print(f"{len(batch)} {split} examples from step {known} on, error: {figures}")
     return 0

@@ -1,12 +1,12 @@
-"""What the commands that look at one run share: opening it, and leaving a picture in it."""
+"""A run, opened for a command that looks at it: the settings of such commands, and what they all do with it."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from vae_runner.commands.arguments import different_from_default
+from vae_runner.commands.files import writing
 from vae_runner.config.values import write
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
@@ -14,20 +14,78 @@ from vae_runner.settings import Range
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
     from vae_runner.build import Run
     from vae_runner.data.splits import Split
+    from vae_runner.evaluation.evaluate import Preserved
 
 RunPath: TypeAlias = Annotated[str, "the directory of a run"]
 SplitName: TypeAlias = Annotated[Literal["test", "validation", "train"], "where the examples come from"]
 Seed: TypeAlias = Annotated[int, Range(0, 2**32 - 1), "of all that is drawn"]
+Temperature: TypeAlias = Annotated[float, Range(0, 1000, open_low=True), "scales the prior's standard deviation"]
 Weights: TypeAlias = Annotated[Literal["best", "last"], "of which checkpoint"]
 Device: TypeAlias = Annotated[str, "where to compute: auto, cpu, cuda, cuda:N or mps"]
 Trust: TypeAlias = Annotated[bool, "run code from outside vae_runner, where the run's config names any"]
-Overwrite: TypeAlias = Annotated[bool, "replace what out= names"]
 
 
-def load_run(directory: str, *, device: str, weights: Literal["best", "last"], trust: bool) -> "Run":
+@dataclass(frozen=True)
+class Opened:
+    """A run with the weights and for the seed that a command was given."""
+
+    run: "Run"
+    weights: str
+    seed: int
+
+    @property
+    def described(self) -> str:
+        """The weights in words, for the title of a picture."""
+        return f"{self.weights} weights, epoch {self.run.epoch:.4g}"
+
+    @property
+    def splits(self) -> "dict[str, Split]":
+        """By name, those of train, validation and test that have examples."""
+        splits = {name: getattr(self.run.data, name) for name in ("train", "validation", "test")}
+        return {name: examples for name, examples in splits.items() if len(examples)}
+
+    def split(self, name: str) -> "Split":
+        """The split of that name.
+
+        Raises UserError where it has no examples.
+        """
+        splits = self.splits
+        if name not in splits:
+            there = " or ".join(f"split={other}" for other in reversed(splits))
+            raise UserError(f"split={name}: the data of this run has no {name} examples; type {there}")
+        return splits[name]
+
+    def chosen(self, examples: "Split", n: int) -> "Tensor":
+        """The indices (n,) of examples that the seed chooses, on the run's device; of all where there are fewer."""
+        import torch
+
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.randperm(len(examples), generator=generator)[:n].to(self.run.device)
+
+    def preserved(self) -> "Preserved":
+        """A block of code in which the model is evaluated, and all that is drawn comes from the seed."""
+        from vae_runner.evaluation.evaluate import Preserved
+
+        return Preserved(self.run.model, self.run.device, self.seed)
+
+    def save(self, name: str, image: "Image") -> Path:
+        """Writes a picture into the run's `images/`, whole or not at all, says where, and returns it.
+
+        Raises UserError where the run cannot be written to.
+        """
+        from vae_runner.reporting import png
+
+        path = RunDirectory(self.run.directory).images / name
+        with writing(path):
+            print(png.save(path, image))
+        return path
+
+
+def open_run(directory: str, *, weights: Literal["best", "last"], device: str, trust: bool, seed: int = 0) -> Opened:
     """The run that `run=` names.
 
     Raises UserError where there is none, it cannot be read, or the device is not there.
@@ -43,69 +101,11 @@ def load_run(directory: str, *, device: str, weights: Literal["best", "last"], t
         choose_device(device)
     except UserError as error:  # which speaks of the key that training has for it
         raise UserError(str(error).removeprefix("trainer.")) from error
-    return Run.load(files.path, device=device, weights=weights, trust=trust)
-
-
-def split_of(run: "Run", name: str) -> "Split":
-    """The run's split of that name.
-
-    Raises UserError where it has no examples.
-    """
-    splits = {split: getattr(run.data, split) for split in ("test", "validation", "train")}
-    if not len(splits[name]):
-        there = " or ".join(f"split={split}" for split, examples in splits.items() if len(examples))
-        raise UserError(f"split={name}: the data of this run has no {name} examples; type {there}")
-    return splits[name]
-
-
-def described(run: "Run", weights: str) -> str:
-    """The weights in words, for the title of a picture."""
-    return f"{weights} weights, epoch {run.epoch:.4g}"
+    return Opened(Run.load(files.path, device=device, weights=weights, trust=trust), weights, seed)
 
 
 def file_name(command: Callable[..., int], **settings: Any) -> str:
     """The name of a picture: the command with those of its settings that were changed."""
-    changed = different_from_default(command, settings)
-    return "_".join([command.__name__, *(f"{key}_{write(value)}" for key, value in changed.items())]) + ".png"
-
-
-def save_picture(run: "Run", name: str, image: "Image") -> None:
-    """Writes a picture into the run's `images/`, whole or not at all, and says where.
-
-    Raises UserError where the run cannot be written to.
-    """
-    from vae_runner.reporting import png
-
-    path = RunDirectory(run.directory).images / name
-    with writing(path):
-        print(png.save(path, image))
-
-
-@contextmanager
-def writing(path: Path, instead: str = "") -> Iterator[None]:
-    """Raises UserError for what the file system says while `path` is written. instead: what to type then."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise UserError(f"{path}: cannot be written ({reason})" + (f"; {instead}" if instead else "")) from error
-
-
-def refuse_directory(directory: Path, blamed: str) -> None:
-    """Raises UserError where nothing can be put into `directory`; `blamed`: the argument that led there."""
-    if not directory.is_dir():
-        problem = "is no directory" if directory.exists() else "does not exist"
-        raise UserError(f"{blamed}: {directory} {problem}; make it first, or type another place")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise UserError(f"{blamed}: {directory} cannot be written to; type another place")
-
-
-def refuse_file(file: Path, overwrite: bool) -> None:
-    """Raises UserError, before anything is computed, where the .npz `file` cannot or must not be written."""
-    if file.is_dir():
-        raise UserError(f"out={file}: is a directory; type out={file / 'samples.npz'}")
-    if file.suffix != ".npz":
-        raise UserError(f"out={file}: must end in .npz; type out={file}.npz")
-    if file.exists() and not overwrite:
-        raise UserError(f"out={file}: is there already; type another name, or overwrite=true")
-    refuse_directory(file.parent, f"out={file}")
+    defaults = inspect.signature(command).parameters
+    changed = [f"{key}_{write(value)}" for key, value in settings.items() if value != defaults[key].default]
+    return "_".join([command.__name__, *changed]) + ".png"

@@ -4,18 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import (
-    Device,
-    RunPath,
-    SplitName,
-    Trust,
-    Weights,
-    described,
-    file_name,
-    load_run,
-    save_picture,
-    split_of,
-)
+from vae_runner.commands.runs import Device, RunPath, SplitName, Trust, Weights, file_name, open_run
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -44,32 +33,31 @@ def traverse(
 
     The picture, a row per unit in the order of their KL, goes into the run.
     """
-    loaded = load_run(run, device=device, weights=weights, trust=trust)
-    examples = split_of(loaded, split)
+    opened = open_run(run, weights=weights, device=device, trust=trust)
+    examples = opened.split(split)
     if example >= len(examples):
         raise UserError(f"example={example}: the {split} examples go from 0 to {len(examples) - 1}")
 
     import torch
 
     from vae_runner.evaluation import traversals
-    from vae_runner.evaluation.evaluate import Preserved
     from vae_runner.reporting import pictures
 
-    indices = torch.arange(min(CODES, len(examples)), device=loaded.device)
+    indices = torch.arange(min(CODES, len(examples)), device=opened.run.device)
     start = example
     if example >= len(indices):
         start, indices = len(indices), torch.cat([indices, indices.new_tensor([example])])
-    with Preserved(loaded.model, loaded.device, seed=0):
-        batch = loaded.data.batch(examples, indices)
-        result = traversals.traverse(loaded.model, batch, units=units, values=steps, span=span, start=start)
+    with opened.preserved():
+        batch = opened.run.data.batch(examples, indices)
+        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, start=start)
     image = pictures.draw_traversals(
-        loaded.data.space,
+        opened.run.data.space,
         result.x,
         result.values,
         result.names,
-        title=f"units by {result.use}, moved by standard deviations; {described(loaded, weights)}",
-        limits=pictures.limits_of(loaded.data.space, batch.x),
+        title=f"units by {result.use}, moved by standard deviations; {opened.described}",
+        limits=pictures.limits_of(opened.run.data.space, batch.x),
     )
     settings = {"units": units, "span": span, "steps": steps, "example": example, "split": split, "weights": weights}
-    save_picture(loaded, f"traversals/{file_name(traverse, **settings)}", image)
+    opened.save(f"traversals/{file_name(traverse, **settings)}", image)
     return 0

@@ -138,7 +138,7 @@ class _Checker:
             for requirement, why in requirements.items():
                 alternatives = [alternative.partition(".") for alternative in requirement.split("|")]
                 if not any(capability in provided.get(other, ()) for other, _, capability in alternatives):
-                    others = " and ".join(self._option(other) for other, _, _ in alternatives)
+                    others = " and ".join(dict.fromkeys(self._option(other) for other, _, _ in alternatives))
                     self.problems.append(f"{self._option(group)} with {others}: {why}")
 
     def _missing(self, key: str) -> None:

@@ -35,6 +35,7 @@ class Classes(Prior):
     provides: ClassVar[set[str]] = {"density", "factorised", "sample"}
     requires: ClassVar[dict[str, str]] = {
         "condition.one_hot": "it has a Gaussian per class, and only labels say which: type condition=label",
+        "model.levels|model.one_level": "it is of an example, not of a step: type prior=transition",
     }
     means: Tensor
 
