@@ -60,3 +60,18 @@ def test_the_table_has_a_column_per_split(trained, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["figure", "train", "validation", "test"] in lines
     assert ["elbo", *(f"{written[split]['elbo']:.5g}" for split in ("train", "validation", "test"))] in lines
+
+
+def test_samples_give_a_likelihood_with_its_error_that_more_samples_raise(trained):
+    few, many = (evaluated(trained("vae"), f"samples={samples}")["test"] for samples in (1, 200))
+    # with one sample it is the bound itself, from other draws
+    assert few["log_likelihood"] == pytest.approx(few["elbo"], abs=0.5)
+    assert many["log_likelihood"] > few["log_likelihood"]
+    assert 0 < many["log_likelihood_standard_error"] < 2
+    assert "log_likelihood" not in evaluated(trained("vae"))["test"]
+
+
+def test_a_code_without_noise_has_no_likelihood_by_samples(trained, refused):
+    run = trained("ae")
+    said = refused("evaluate", f"run={run}", "samples=10", "device=cpu", unchanged=run)
+    assert "samples=10: codes without noise have no density" in said

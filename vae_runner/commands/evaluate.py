@@ -24,6 +24,9 @@ def evaluate(
     limit: Annotated[
         Annotated[int, Range(2)] | None, "of the first so many examples; null: as the run's training did"
     ] = None,
+    samples: Annotated[
+        Annotated[int, Range(1)] | None, "draws of z per example, by which log p(x) is estimated; null: it is not"
+    ] = None,
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
@@ -31,13 +34,15 @@ def evaluate(
 ) -> int:
     """The figures of a run's model, by the function that training uses: with no more settings, those of summary.json.
 
-    They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit.
+    They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit. With
+    samples=5000 they have besides log p(x) by importance sampling, a bound that tightens as samples grow.
     """
     opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
     loaded = opened.run
     splits = opened.splits if split == "all" else {split: opened.split(split)}
 
     from vae_runner.evaluation import evaluate as evaluation
+    from vae_runner.evaluation.likelihood import log_likelihood
     from vae_runner.reporting import console, tables
 
     if limit is None:
@@ -48,9 +53,15 @@ def evaluate(
         )
         for name, examples in splits.items()
     }
+    for name, examples in splits.items() if samples else ():
+        log_px = log_likelihood(
+            loaded.model, loaded.data, examples, loaded.device, samples=samples, limit=limit, seed=seed
+        )
+        error = float(log_px.std() / len(log_px) ** 0.5)
+        results[name].figures |= {"log_likelihood": float(log_px.mean()), "log_likelihood_standard_error": error}
     file = loaded.directory / "evaluation.json"
     with writing(file):
-        write_json(file, {"weights": weights, "step": loaded.step, "seed": seed, **_figures(results)})
+        write_json(file, {"weights": weights, "step": loaded.step, "seed": seed, "samples": samples, **_figures(results)})
     console.show(tables.as_rich(_table(results), title=opened.described))
     print(file)
     for name, result in results.items():

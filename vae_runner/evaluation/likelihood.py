@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.splits import Split
+from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved
 
 BLOCK = 50  # examples at a time: fixed, so that each draws the same noise however many are asked for
@@ -23,11 +24,15 @@ def log_likelihood(
     """L_K with K = `samples` of the first `limit` examples of a split, (N,), in nats, in double precision.
 
     Examples that are binarised as they are read come out the same for every model and K.
+
+    Raises UserError where q(z|x) has no density.
     """
     n = len(split) if limit is None else min(len(split), limit)
     of_data = torch.Generator(device).manual_seed(seed)
     with Preserved(model, device, seed):
         blocks = [data.batch(split, indices, of_data) for indices in torch.arange(n, device=device).split(BLOCK)]
+        if not model(blocks[0]).has_density:
+            raise UserError(f"samples={samples}: codes without noise have no density, so there are no weights to average")
         return torch.cat([importance_weighted(model, batch, samples) for batch in blocks])
 
 
