@@ -20,6 +20,7 @@ from vae_runner.architectures.sequences import (
     RecurrentEncoder,
     Steps,
     network,
+    places,
     with_context,
 )
 from vae_runner.data.space import Space
@@ -128,7 +129,7 @@ class ParallelDecoder(Decoder):
     def __init__(self, settings: Recurrent, steps: Steps, given: int):
         super().__init__(settings, steps, given, settings.width)
         self.given = nn.Linear(given, settings.width)
-        self.place = nn.Parameter(torch.randn(self.shape))
+        self.place = nn.Parameter(places(*self.shape))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         given, hidden = self.start(z, context)

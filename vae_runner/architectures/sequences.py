@@ -31,6 +31,16 @@ def network(cell: str, inputs: int, width: int, depth: int, dropout: float) -> n
     return kind(inputs, width, depth, batch_first=True, dropout=dropout if depth > 1 else 0.0)
 
 
+def places(steps: int, width: int) -> Tensor:
+    """Where a step is, as waves (steps, width) of unit mean square: from half a cycle in all to one in eight steps.
+
+    Waves make neighbours alike, as the steps of series and images are (cf. Vaswani et al. 2017, section 3.5).
+    """
+    cycles = torch.logspace(math.log10(0.5), math.log10(max(steps / 8, 1)), width)
+    turn = torch.arange(steps)[:, None] / steps * cycles + torch.rand(width)
+    return math.sqrt(2) * (2 * math.pi * turn).sin()
+
+
 def with_context(h: Tensor, context: Tensor | None) -> Tensor:
     """Joins a context (N, ...) to each step of (N, T, F)."""
     if context is None:
