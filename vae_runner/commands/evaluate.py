@@ -60,8 +60,9 @@ def evaluate(
         error = float(log_px.std() / len(log_px) ** 0.5)
         results[name].figures |= {"log_likelihood": float(log_px.mean()), "log_likelihood_standard_error": error}
     file = loaded.directory / "evaluation.json"
+    how = {"weights": weights, "step": loaded.step, "seed": seed, "samples": samples}
     with writing(file):
-        write_json(file, {"weights": weights, "step": loaded.step, "seed": seed, "samples": samples, **_figures(results)})
+        write_json(file, {**how, **_figures(results)})
     console.show(tables.as_rich(_table(results), title=opened.described))
     print(file)
     for name, result in results.items():

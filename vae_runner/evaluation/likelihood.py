@@ -32,7 +32,7 @@ def log_likelihood(
     with Preserved(model, device, seed):
         blocks = [data.batch(split, indices, of_data) for indices in torch.arange(n, device=device).split(BLOCK)]
         if not model(blocks[0]).has_density:
-            raise UserError(f"samples={samples}: codes without noise have no density, so there are no weights to average")
+            raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
         return torch.cat([importance_weighted(model, batch, samples) for batch in blocks])
 
 
