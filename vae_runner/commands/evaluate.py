@@ -53,12 +53,13 @@ def evaluate(
         )
         for name, examples in splits.items()
     }
-    for name, examples in splits.items() if samples else ():
-        log_px = log_likelihood(
-            loaded.model, loaded.data, examples, loaded.device, samples=samples, limit=limit, seed=seed
-        )
-        error = float(log_px.std() / len(log_px) ** 0.5)
-        results[name].figures |= {"log_likelihood": float(log_px.mean()), "log_likelihood_standard_error": error}
+    if samples is not None:
+        for name, examples in splits.items():
+            log_px = log_likelihood(
+                loaded.model, loaded.data, examples, loaded.device, samples=samples, limit=limit, seed=seed
+            )
+            error = float(log_px.std() / len(log_px) ** 0.5)
+            results[name].figures |= {"log_likelihood": float(log_px.mean()), "log_likelihood_standard_error": error}
     file = loaded.directory / "evaluation.json"
     how = {"weights": weights, "step": loaded.step, "seed": seed, "samples": samples}
     with writing(file):
