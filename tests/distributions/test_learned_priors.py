@@ -173,5 +173,5 @@ def test_the_label_chooses_the_gaussian():
 def test_these_priors_ask_for_what_they_are_told():
     assert set(Autoregressive.requires) == {"posterior.indices"}
     assert set(Conditional.requires) == {"condition.condition"}
-    assert set(Classes.requires) == {"condition.one_hot"}
+    assert set(Classes.requires) == {"condition.one_hot", "model.levels|model.one_level"}
     assert "indices" in Quantized.provides
