@@ -21,8 +21,6 @@ from vae_runner.models.free_running import free_run
 from vae_runner.models.heads import head
 from vae_runner.settings import Range
 
-VAGUE = 3.0  # log-variance that the proposals of the way up begin with
-
 
 class Ladder(nn.Module):
     """Wires an architecture, a posterior, a prior and a likelihood around `levels` of latents, z_1 next to x.
@@ -30,7 +28,8 @@ class Ladder(nn.Module):
     condition: a module that embeds c, or None. architecture: the factory of layers.
     posterior, prior: latent_shape -> module; the prior is that of the top level. likelihood: space -> module.
     latent_dims: of each level, the one next to x first; None: latent_dim there, halved at each level up.
-    carry: whether the way down goes on from what it knew when z was drawn, beside z (Child 2021), not from z alone.
+    carry: whether the way down goes on from what it knew when z was drawn, beside z (Child 2021), not from z alone
+    (Sønderby et al. 2016). None: where latents are maps. Beside a vector there is noise in it that drowns z at first.
     """
 
     provides: ClassVar[set[str]] = {"levels"}
@@ -51,13 +50,13 @@ class Ladder(nn.Module):
         latent_dim: int,
         levels: Annotated[int, Range(1, 100)] = 2,
         latent_dims: list[Annotated[int, Range(1, 65536)]] | None = None,
-        carry: bool = True,
+        carry: bool | None = None,
     ):
         super().__init__()
         dims = latent_dims or [max(latent_dim >> level, 1) for level in range(levels)]
         if len(dims) != levels:
             raise UserError(f"model.latent_dims={dims}: {len(dims)} numbers for model.levels={levels}")
-        self.space, self.levels, self.carry = space, levels, carry
+        self.space, self.levels = space, levels
         self.likelihood = likelihood(space)
         self.condition = condition(space) if condition else None
         context = self.condition.shape if self.condition else ()
@@ -68,13 +67,12 @@ class Ladder(nn.Module):
             architecture.latent_shape(shape, dim, top=level == levels - 1)
             for level, (shape, dim) in enumerate(zip(features, dims, strict=True))
         ]
+        self.carry = len(self.latent_shapes[0]) == 3 if carry is None else carry
         self.posterior = posterior(self.latent_shapes[-1])
         self.posterior_heads = nn.ModuleList(
             head(shape, _times(self.posterior.per_unit, latent))
             for shape, latent in zip(features, self.latent_shapes, strict=True)
         )
-        for rung in self.posterior_heads[:-1]:
-            _start_vague(rung)
         self.prior = prior(self.latent_shapes[-1], context)
         # the way down: from each level to the next, and the prior that is expected there
         self.top_down, self.prior_heads = nn.ModuleList(), nn.ModuleList()
@@ -84,7 +82,7 @@ class Ladder(nn.Module):
             below = self.latent_shapes[level - 1]
             self.top_down.append(stage)
             self.prior_heads.append(head(stage.shape, _times(2, below)))
-            shape = (below[0] + stage.shape[0], *below[1:]) if carry else below
+            shape = (below[0] + stage.shape[0], *below[1:]) if self.carry else below
         self.decoder = architecture.decoder(shape, features[0], space, context)
         self.likelihood_head = head(self.decoder.shape, self.likelihood.parameter_shape)
         self.prior.attach(space, self.posterior, self.top_posterior)
@@ -293,17 +291,6 @@ def repeated_gaussian(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
 def _gaussian(parameters: Tensor) -> DiagonalGaussian:
     mean, log_variance = parameters.chunk(2, dim=1)
     return DiagonalGaussian(mean, bounded(log_variance))
-
-
-def _start_vague(rung: nn.Module) -> None:
-    """Has the way up propose next to nothing at first.
-
-    q then begins near p, as one level's does. From a proposal as sure of itself as p each unit costs 0.1 nats at once,
-    and is shut off only by way of large log-variances, before it has learnt what to say.
-    """
-    layer = next(module for module in rung.modules() if isinstance(module, nn.Linear | nn.Conv2d))
-    with torch.no_grad():
-        layer.bias.view(2, -1)[1] += VAGUE  # type: ignore[union-attr]
 
 
 def _times(factor: int, latent_shape: tuple[int, ...]) -> tuple[int, ...]:
