@@ -17,7 +17,7 @@ class CombinationImportanceWeighted(Multisample):
     """samples: K. elbo_share: 0 is the importance-weighted bound, 1 the ELBO."""
 
     def __init__(
-        self, model: Any, examples: int, *, samples: Count = 16, elbo_share: Annotated[float, Range(0, 1)] = 0.05
+        self, model: Any, examples: int, *, samples: Count = 8, elbo_share: Annotated[float, Range(0, 1)] = 0.05
     ) -> None:
         super().__init__(model, examples)
         self.samples, self.elbo_share = samples, elbo_share

@@ -18,7 +18,7 @@ from vae_runner.objectives.objective import Phase
 class PartiallyImportanceWeighted(Multisample):
     """samples: K of each bound of the inference network. estimates: M, how many of these are averaged."""
 
-    def __init__(self, model: Any, examples: int, *, samples: Count = 8, estimates: Count = 4) -> None:
+    def __init__(self, model: Any, examples: int, *, samples: Count = 4, estimates: Count = 2) -> None:
         super().__init__(model, examples)
         self.samples, self.estimates = samples * estimates, estimates
 
