@@ -224,6 +224,15 @@ class Ladder(nn.Module):
                 latents.insert(0, _gaussian(prior_head(features)).sample(1, temperature)[0])
         return latents
 
+    def log_prior(self, latents: Sequence[Tensor], context: Tensor | None = None) -> Tensor:
+        """log p(z) in nats, (N,), of latents (N, *latent_shape) of every level, the one next to x first."""
+        total = self.prior(context).log_prob(latents[-1][None])[0]
+        features = None
+        for rung, (stage, prior_head) in enumerate(zip(self.top_down, self.prior_heads, strict=True)):
+            features = stage(self._from(latents[-1 - rung], features), context)
+            total = total + _gaussian(prior_head(features)).log_prob(latents[-2 - rung][None])[0]
+        return total
+
     @torch.no_grad()
     def reconstruct(self, batch: Batch) -> Tensor:
         """The means of p(x|z) at the codes of a batch, (B, *shape)."""

@@ -1,0 +1,61 @@
+"""Annealed importance sampling where log p(x) is known, and beside importance sampling where it is not."""
+
+import torch
+from torch import Tensor
+
+from tests.helpers import fit
+from tests.objectives.linear_gaussian import LinearGaussian, examples, likelihood
+from vae_runner.build import Run
+from vae_runner.evaluation.annealed import annealed
+from vae_runner.evaluation.evaluate import Preserved
+from vae_runner.evaluation.likelihood import importance_weighted
+
+
+class Decodable(LinearGaussian):
+    """With what annealing asks of a model: a prior to start from, and densities of z that it draws itself."""
+
+    autoregressive = False
+
+    def context(self, batch):
+        return None
+
+    def sample_latents(self, n, context=None):
+        return [torch.randn(n, 2, dtype=torch.double)]
+
+    def decode(self, latents, context=None, x=None):
+        return likelihood(self.decoder(latents[0]), self.scale)
+
+    def log_prior(self, latents, context=None) -> Tensor:
+        return torch.distributions.Normal(0, 1).log_prob(latents[0]).sum(1)
+
+
+def test_it_comes_to_the_exact_likelihood_of_a_linear_gaussian_model_and_the_closer_the_longer():
+    torch.manual_seed(0)
+    model, batch = Decodable(), examples(100)
+    exact = model.log_likelihood(batch.x)
+    short, long = (annealed(model, batch, temperatures=t, chains=10) for t in (2, 100))
+    error = long.log_likelihood - exact
+    assert abs(error.mean()) < 3 * error.std() / 10 + 1e-3
+    assert error.abs().mean() < 0.1
+    assert (short.log_likelihood - exact).abs().mean() > 2 * error.abs().mean()
+    assert 0.4 < long.acceptance < 1
+
+
+def test_the_density_of_latents_of_a_ladder_is_that_of_its_levels(tmp_path):
+    fit(tmp_path, "variant=hvae", "trainer=debug", "data.limit=100")
+    run = Run.load(tmp_path)
+    batch = run.data.batch(run.data.test, torch.arange(20))
+    with Preserved(run.model, run.device, seed=0):
+        levels = run.model.infer(batch)
+        density = run.model.log_prior([level.z[0] for level in levels])
+    torch.testing.assert_close(density, sum(level.log_p for level in levels)[0])
+
+
+def test_it_agrees_with_importance_sampling_for_a_trained_ladder(tmp_path):
+    fit(tmp_path, "variant=hvae", "trainer.steps=400", "architecture.width=32", "latent_dim=4")
+    run = Run.load(tmp_path)
+    batch = run.data.batch(run.data.test, torch.arange(20))
+    with Preserved(run.model, run.device, seed=0):
+        weighted = importance_weighted(run.model, batch, 3000)
+        opinion = annealed(run.model, batch, temperatures=100, chains=5)
+    assert abs((opinion.log_likelihood - weighted).mean()) < 0.1
