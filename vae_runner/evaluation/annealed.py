@@ -3,10 +3,11 @@
     f_t(z) = p(z) p(x|z)^b_t,   0 = b_0 < ... < b_T = 1
     log w = sum_t (b_t - b_t-1) log p(x|z_t-1),   z_t from z_t-1 by a transition that leaves f_t invariant
 
-Neal 2001; for decoders, Wu et al. 2017. The transition is Hamiltonian Monte Carlo (Neal 2011, figure 2). E[w] = p(x), so
+Neal 2001; for decoders, Wu et al. 2017. The transition is Hamiltonian Monte Carlo (Neal 2011, figure 2). E[w] = p(x):
 the log of the mean of w over chains is below log p(x) on average, the less so the longer and the more the chains are.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def annealed(model: Any, batch: Batch, *, temperatures: int = 1000, chains: int 
     with torch.no_grad():
         log_px = log_likelihood(z)
     schedule = _schedule(temperatures)
-    for before, now in zip(schedule, schedule[1:], strict=False):
+    for before, now in itertools.pairwise(schedule):
         log_w += (now - before) * log_px.double()
         z, log_px, moved = _transition(z, log_likelihood, log_prior, now, step_size)
         step_size = step_size * torch.where(moved, FASTER, SLOWER ** (TARGET / (1 - TARGET)))
