@@ -5,7 +5,6 @@ objective can be built for such data, and refused with the line that a user woul
 saved, read back and sampled by tests/test_combinations.py.
 """
 
-import functools
 import itertools
 import re
 from dataclasses import dataclass
@@ -47,9 +46,6 @@ KINDS = {
 }
 
 
-DEFAULTS = choices_of(compose([]))
-
-
 def refusal(overrides: list[str], space: Space) -> str | None:
     """The first line of what speaks against a config on data of this space, or None."""
     try:
@@ -64,25 +60,12 @@ def refusal(overrides: list[str], space: Space) -> str | None:
     return None
 
 
-@functools.cache
-def choices(variant: str) -> dict[str, str]:
-    """The options that a recipe chooses itself."""
-    return {
-        group: option
-        for group, option in choices_of(compose([f"variant={variant}"])).items()
-        if option != DEFAULTS.get(group) and group not in ("variant", "experiment")
-    }
-
-
 def pair_refusal(first: str, second: str) -> str | None:
     """What speaks against `variant=[first,second]`, on the data of the recipe that brings its own."""
-    one, other = choices(first), choices(second)
-    contested = [group for group in one if group in other and one[group] != other[group]]
-    if contested:
-        return f"both choose the {' and the '.join(contested)}"
-    data = {**DEFAULTS, **one, **other}["data"]
+    overrides = [f"variant=[{first},{second}]"]
+    data = choices_of(compose(overrides))["data"]
     space = next(kind.space for kind in KINDS.values() if f"data={data}" in kind.typed)
-    return refusal([f"variant=[{first},{second}]"], space)
+    return refusal(overrides, space)
 
 
 def by_kind_keys() -> list[tuple[str, str]]:

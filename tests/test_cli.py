@@ -232,6 +232,17 @@ def test_validate_says_what_would_run(capsys, elsewhere) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+def test_validate_builds_what_would_be_trained(capsys) -> None:
+    assert cli.main(["validate", "variant=svae", "latent_dim=1"]) == 2
+    assert capsys.readouterr().err.startswith("vae-run: latent_dim=1: posterior=hyperspherical needs a sphere")
+
+
+def test_validate_downloads_nothing(capsys, elsewhere) -> None:
+    assert cli.main(["validate", "data=mnist", "data.root=nowhere"]) == 0
+    assert "not held against the data: 4 files are missing" in capsys.readouterr().out
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_validate_checks_every_job_of_a_sweep(capsys) -> None:
     assert cli.main(["validate", "-m", "variant=ae,vae", "latent_dim=2,3"]) == 0
     assert capsys.readouterr().out == "OK: a sweep of 4 runs\n"

@@ -197,6 +197,26 @@ def test_a_list_of_variants_is_remembered_as_a_choice(tree, override, variant) -
     assert choices_of(compose([override], primary=tree))["variant"] == variant
 
 
+@pytest.mark.parametrize("recipes", ["[ae,warm]", "[warm,ae]"])
+def test_recipes_that_choose_different_options_of_a_group_are_refused_unless_someone_decides(tree, tmp_path, recipes):
+    body = "# @package _global_\ndefaults:\n  - override /prior: {}\n"
+    own = write(tmp_path, {"variant/warm": body.format("flow"), "prior/flow": FILES["prior/normal"]})
+    told = message(tree, f"variant={recipes}", config_dir=own)
+    assert told.startswith(f"variant={recipes}: ")
+    assert "ae chooses prior=mixture" in told
+    assert "warm chooses prior=flow" in told
+    decided = compose([f"variant={recipes}", "prior=mixture"], own, tree)
+    check(decided)
+    assert choices_of(decided)["prior"] == "mixture"
+
+
+def test_recipes_that_choose_the_same_or_the_default_go_together(tree, tmp_path):
+    body = "# @package _global_\ndefaults:\n  - override /kl: {}\n"
+    own = write(tmp_path, {"variant/same": body.format("linear"), "variant/plain": body.format("constant")})
+    check(compose(["variant=[slow,same]"], own, tree))
+    check(compose(["variant=[plain,slow]"], own, tree))
+
+
 def test_a_value_may_refer_to_another_and_to_hydra(tree: Path) -> None:
     config = compose(["kl.weight=${latent_dim}", "resume=${hydra:runtime.choices.data}"], primary=tree)
     check(config)

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The message says which key or file, what was given, what is allowed, and what to type instead.
     """
+
+
+class DataAbsent(UserError):
+    """A published data set is not on this machine."""

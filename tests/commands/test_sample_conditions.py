@@ -50,6 +50,11 @@ def test_the_picture_has_a_row_for_each_class(trained, tmp_path, monkeypatch):
         np.testing.assert_array_equal(row.numpy(), arrays["x"][arrays["y"] == digit][:3])
 
 
+def test_fewer_samples_than_classes_are_all_shown(trained, capsys):
+    assert main(["sample", f"run={trained('cvae')}", "n=4"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("sample_n_4.png")
+
+
 def test_samples_of_classes_are_data_with_labels(trained, tmp_path):
     drawn(trained("cvae"), tmp_path / "samples.npz", "n=100")
     quick = ["trainer=debug", "architecture.width=4", "latent_dim=2", "variant=cvae"]

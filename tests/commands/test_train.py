@@ -181,13 +181,15 @@ def test_a_completed_run_is_not_resumed_without_more_to_do(capsys):
     assert json.loads(Path("mine/summary.json").read_text())["steps"] == 6
 
 
-@pytest.mark.parametrize("damage", ["fewer steps", "truncated checkpoint"])
+@pytest.mark.parametrize("damage", ["fewer steps", "truncated checkpoint", "lost checkpoint"])
 def test_a_refused_resume_leaves_a_completed_run_as_it_was(capsys, damage):
     assert train(*DEBUG, "hydra.run.dir=mine") == 0
     capsys.readouterr()
     last = Path("mine/checkpoints/last.pt")
     if damage == "truncated checkpoint":
         last.write_bytes(last.read_bytes()[:1000])
+    if damage == "lost checkpoint":
+        last.unlink()
     before = {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
     refused(capsys, "resume=mine", "trainer.steps=2" if damage == "fewer steps" else "trainer.steps=9")
     assert before == {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}

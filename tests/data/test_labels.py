@@ -69,5 +69,5 @@ def test_fewer_than_a_label_of_each_class_and_more_than_there_are_are_refused(wr
 
 
 def test_data_without_classes_is_refused():
-    with pytest.raises(UserError, match=r"data\.labels=4: .* has no class labels to keep; leave it out"):
+    with pytest.raises(UserError, match=r"data\.labels=4: .* has no class labels to keep; type data.labels=null"):
         InMemory(numbered(40), labels=4).open()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import Overwrite, new_npz, writing
 from vae_runner.commands.runs import Device, RunPath, Seed, Temperature, Trust, Weights, file_name, open_run
+from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ def sample(
         c, kinds = sample_input.conditions(opened, label)
     most = SHOWN if space.image else SHOWN_AS_LINES
     total = n or (max(most // len(kinds), 1) * len(kinds) if kinds else N)
-    shown = min(total, most)
-    of_each = shown // len(kinds) if kinds else 0
-    shown = of_each * len(kinds) or shown
+    if draw == "mean" and space.support == "categorical":
+        raise UserError("draw=mean: text has none, it is drawn token by token; leave it out, or type draw=sample")
+    fits = min(total, most)
+    of_each = fits // len(kinds) if kinds else 0
+    shown = of_each * len(kinds) or fits
     drawn = draw or ("sample" if space.sequence and space.support != "real" else "mean")
     how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": drawn, "weights": weights}
     how |= {key: value for key, value in {"prompt": prompt, "hold": hold}.items() if value is not None}
@@ -97,7 +100,7 @@ def sample(
         title=f"samples{f' of {label}' if label else ''}, {opened.described}",
     )
     of = None if label is None else Path(label).name
-    name = file_name(sample, n=n and shown, label=of, **{**how, "draw": draw})
+    name = file_name(sample, n=n and fits, label=of, **{**how, "draw": draw})
     _also(space, x, opened.save(f"samples/{name}", image))
     if total > shown and not file:
         print(f"a picture shows the first {shown}; out=FILE.npz keeps all {total}")

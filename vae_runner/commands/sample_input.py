@@ -44,8 +44,10 @@ def first_steps(opened: Opened, prompt: str | None) -> Tensor | None:
             f"prompt={prompt}: this model does not write step by step; vae-run forecast continues sequences"
         )
     if space.support == "categorical":
-        from vae_runner.data.tokens import to_tokens
+        from vae_runner.data.tokens import to_tokens, unknown_in
 
+        if unknown := unknown_in(prompt, space.vocabulary):
+            raise UserError(f"prompt={prompt}: this model has not seen {', '.join(map(repr, unknown))} in its text")
         return to_tokens(prompt, space.vocabulary)[None].to(run.device)
     if not prompt.isdigit() or not 0 < int(prompt) < space.shape[0]:
         raise UserError(f"prompt={prompt}: must be how many steps of a held-out sequence, 1 to {space.shape[0] - 1}")

@@ -15,6 +15,7 @@ class InferredLabel(Label):
     """
 
     provides: ClassVar[set[str]] = {"condition", "one_hot", "inferred"}
+    option: ClassVar[str] = "inferred_label"
     inferred: ClassVar[bool] = True
 
     def __init__(

@@ -22,11 +22,14 @@ class Label(Condition):
     """One unit per class; all are zero where the label is hidden."""
 
     provides: ClassVar[set[str]] = {"condition", "one_hot"}
+    option: ClassVar[str] = "label"
 
     def __init__(self, space: Space) -> None:
         super().__init__(space)
         if space.classes is None:
-            raise UserError("condition=label: this data has no class labels; type condition=none, or other data")
+            raise UserError(
+                f"condition={self.option}: this data has no class labels; type condition=none, or other data"
+            )
         self.classes = space.classes
         self.names = [*space.class_names] or [str(label) for label in range(space.classes)]
         self.shape = (space.classes,)

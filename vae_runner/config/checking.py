@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from vae_runner.config.composing import choices_of, composed_files, loader_of, plain, resolved, tree_of
 from vae_runner.config.names import keys_of
+from vae_runner.config.recipes import contested
 from vae_runner.config.signatures import Setting, resolve_target, settings_of
 from vae_runner.config.tree import RECIPES, place
 from vae_runner.config.unknown import line_of, unknown_key
@@ -75,6 +76,7 @@ class _Checker:
         known = self.known - {f"{prefix}{name}" for prefix, name, _ in self.unknown}
         for prefix, name, value in self.unknown:
             self.problems.append(self._unknown(prefix, name, value, known))
+        self.problems += contested(self.config, self.choices, self.tree)
         if not self.problems:
             self._check_requirements(classes)
 

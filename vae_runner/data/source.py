@@ -123,14 +123,14 @@ class Source:
     def _hide_labels(self, train: Split, classes: int | None, labels: int) -> Split:
         """The training examples with that many labels, on one split_seed a part of those of a larger number."""
         if classes is None or not isinstance(train, TensorSplit) or train.y is None:
-            raise UserError(f"data.labels={labels}: {self.origin} has no class labels to keep; leave it out")
+            raise UserError(f"data.labels={labels}: {self.origin} has no class labels to keep; type data.labels=null")
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
         members = [order[train.y[order] == label] for label in range(classes)]
         fewest = min(map(len, members))
         if not classes <= labels <= classes * fewest:
             raise UserError(
                 f"data.labels={labels}: must be from {classes}, one of each class, to {classes * fewest}, for a class "
-                f"of {self.origin} has {fewest} labels to train on; leave it out to keep all"
+                f"of {self.origin} has {fewest} labels to train on; data.labels=null keeps all"
             )
         y = torch.full_like(train.y, -1)
         for label, examples in enumerate(members):

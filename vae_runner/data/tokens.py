@@ -24,8 +24,16 @@ def split_words(text: str) -> list[str]:
 def to_tokens(text: str, vocabulary: Sequence[str]) -> Tensor:
     """The text as tokens (T,), int64, without an end."""
     number = {token: i for i, token in enumerate(vocabulary)}
-    parts = split_words(text) if vocabulary[UNKNOWN] == WORDS[UNKNOWN] else text
-    return torch.tensor([number.get(part, UNKNOWN) for part in parts], dtype=torch.long)
+    return torch.tensor([number.get(part, UNKNOWN) for part in _parts(text, vocabulary)], dtype=torch.long)
+
+
+def unknown_in(text: str, vocabulary: Sequence[str]) -> list[str]:
+    """The characters or words of a text that a vocabulary lacks, each once."""
+    return list(dict.fromkeys(part.strip() or part for part in _parts(text, vocabulary) if part not in vocabulary))
+
+
+def _parts(text: str, vocabulary: Sequence[str]) -> Sequence[str]:
+    return split_words(text) if vocabulary[UNKNOWN] == WORDS[UNKNOWN] else text
 
 
 def to_text(tokens: Tensor, vocabulary: Sequence[str]) -> list[str]:

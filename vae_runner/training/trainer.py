@@ -62,9 +62,14 @@ class Trainer:
         return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
 
     def require_resumable(self, experiment: Experiment, directory: RunDirectory) -> None:
-        """Raises UserError where the last checkpoint is damaged, is another network's, or is beyond the budget."""
+        """Raises UserError where the last checkpoint is lost, damaged, another network's, or beyond the budget."""
         if not directory.last.is_file():
-            return
+            if directory.best.is_file():
+                raise UserError(
+                    f"resume={directory.path}: {directory.last.name} is not in {directory.last.parent}, and nothing "
+                    f"else says where training stood; bring it back, or start a new run"
+                )
+            return  # ended before its first checkpoint: it begins again
         state = checkpoint.load(directory.last)
         checkpoint.restore_weights(experiment.model, state, directory.last)
         steps = self.budget(len(experiment.data.train)).steps

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vae_runner.data.source import Source, Stored
-from vae_runner.errors import UserError
+from vae_runner.errors import DataAbsent, UserError
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Published(Source):
             except Exception as error:  # urllib, ssl, sockets, gdown and the file system each fail in their own way
                 why = f"downloading failed: {(str(error).strip() or type(error).__name__).splitlines()[0][:200]}"
         here = f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing"
-        raise UserError(
+        raise DataAbsent(
             f"{here} ({why}): put {', '.join(missing)} into {self.folder} from {self.page}, "
             f"or set data.root (now {self.root}, by default VAE_RUNNER_DATA) to a folder that has "
             f"{Path(self.folder_name, missing[0])} in it"
