@@ -81,11 +81,15 @@ def test_many_neighbours_are_chosen_where_labels_are_noisy():
 
 
 def test_strong_regularisation_is_chosen_where_dimensions_are_many():
+    # noise of variance 1 and one of 90 weights is 1: shrinkage by about 90 / 100 is best
     def wide(n, seed):
-        codes = draws(n, 300, seed=seed)
-        return Coded(codes, (codes[:, :20].sum(1) > 0).long())
+        codes = draws(n, 90, seed=seed)
+        return Coded(codes, codes[:, 0] + draws(n, seed=60 + seed))
 
-    assert linear_probe(*three(wide, 100, 1000, 100)).chosen > 0.001
+    parts = three(wide, 100, 1000, 1000)
+    probe = ridge_probe(*parts)
+    assert probe.chosen == 1
+    assert probe.score > ridge_probe(*parts, strengths=[1e-5]).score + 0.1
 
 
 def test_neighbours_weigh_units_as_they_are_and_planes_do_not():

@@ -9,8 +9,9 @@ distances d(sample, train) and d(held-out, train):
             standard normal where nothing is copied, far below zero for copying, far above for samples off the data
 
 The second is the statistic C_T of Meehan, Chaudhuri and Dasgupta (2020), taken over the whole space instead of cell by
-cell. The held-out examples must come from the distribution of the training examples. Blurred images lie near everything
-in pixels: compare draws rather than means, or features.
+cell. The held-out examples must come from the distribution of the training examples. The nearest q M of M set the
+threshold, so that the share is uncertain by a factor of about 1 +- 1 / sqrt(q M); z grows with the numbers of examples.
+Blurred images lie near everything in pixels and look like copies to z: compare draws rather than means, or features.
 """
 
 from dataclasses import dataclass

@@ -23,7 +23,7 @@ from torch import Tensor
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import finite, vectors
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # of the regularisation
+STRENGTHS = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0)  # of the regularisation
 NEIGHBOURS = (1, 3, 5, 11, 21, 51)  # odd ones, so that two classes do not tie
 ITERATIONS = 300  # of logistic regression: what is not converged by then still counts as it is
 RESTARTS = 10

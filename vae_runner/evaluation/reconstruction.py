@@ -9,14 +9,13 @@ one size only. c1 and c2 are those for values in [0, 1]. SSIM at several scales 
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import exact, finite, images, same_shape
 from vae_runner.objectives.ms_ssim import C1, C2, window_for
 
-BLOCK = 256  # images at a time
+VALUES = 2**20  # of images at a time
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
@@ -40,22 +39,26 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     same_shape(x, y, "ssim")
     _in_unit(images(x, "ssim", 1), "ssim")
     finite(y, "ssim")
-    parts = zip(x.split(BLOCK), y.split(BLOCK), strict=True)
+    rows = max(VALUES // x[0].numel(), 1)
+    parts = zip(x.split(rows), y.split(rows), strict=True)
     return torch.cat([_ssim(exact(a), exact(b)) for a, b in parts])
 
 
 def _ssim(x: Tensor, y: Tensor) -> Tensor:
-    window = window_for(x.shape[2:]).to(x)
-    window = window / window.sum()  # that of single precision is off by 1e-7, which small variances do not forgive
-    mx, my, xx, yy, xy = (_local(values, window) for values in (x, y, x * x, y * y, x * y))
+    line = window_for(x.shape[2:]).to(x).sum((0, 1, 2))  # the window is the product of two lines
+    line = line / line.sum()  # in single precision it is off by 1e-7, which small variances do not forgive
+    mx, my, xx, yy, xy = (_local(values, line) for values in (x, y, x * x, y * y, x * y))
     luminance = (2 * mx * my + C1) / (mx * mx + my * my + C1)
     structure = (2 * (xy - mx * my) + C2) / (xx - mx * mx + yy - my * my + C2)
     return (luminance * structure).mean((1, 2, 3))
 
 
-def _local(values: Tensor, window: Tensor) -> Tensor:
-    """The mean under the window at each place where it fits, channel by channel."""
-    return F.conv2d(values.flatten(0, 1)[:, None], window).unflatten(0, values.shape[:2]).squeeze(2)
+def _local(values: Tensor, line: Tensor) -> Tensor:
+    """The mean under the window at each place where it fits: along rows, then along columns, weighed by `line`."""
+    for dim in (2, 3):
+        places = values.shape[dim] - len(line) + 1
+        values = sum(weight * values.narrow(dim, i, places) for i, weight in enumerate(line.tolist()))
+    return values
 
 
 def _in_unit(x: Tensor, what: str) -> None:
