@@ -82,6 +82,20 @@ def test_equal_sets_and_constant_ones_are_wholly_covered(offset):
         assert (result.precision, result.recall, result.coverage) == (1, 1, 1)
 
 
+def test_examples_on_the_edge_of_a_ball_lie_in_it_in_spite_of_rounding():
+    # each example is there twice, so that with k = 1 all balls have the radius 0
+    x = draws(60, 300).double()
+    result = precision_recall(torch.cat([x, x]), torch.cat([x[:21], x[:21]]).flip(0), k=1)
+    assert result.precision == 1
+    assert result.density == 2
+    assert result.recall == result.coverage == pytest.approx(21 / 60)
+
+
+def test_far_from_the_origin_the_figures_are_the_same():
+    data, samples = draws(200, 3).double(), 1.5 * draws(150, 3, seed=1).double()
+    assert precision_recall(data + 1e7, samples + 1e7) == precision_recall(data, samples)
+
+
 def test_sets_apart_share_nothing():
     result = precision_recall(draws(50, 2), draws(70, 2) + 100)
     assert (result.precision, result.recall, result.density, result.coverage) == (0, 0, 0, 0)

@@ -188,7 +188,7 @@ def train_features(
 ) -> Features:
     """Trains the features that suit the data, on the device of x; the global random state is left as it was.
 
-    On one thread of a CPU the default steps take about 10 s for images of 8x8, 15 s for 28x28, 80 s for 64x64 in colour.
+    The default steps take about 10 s on one thread for images of 8x8, 15 s for 28x28, 80 s for 64x64 in colour.
     x: training examples (N, *shape), uint8 counting as divided by 255. y: classes (N,), -1 where hidden, or None.
     steps: of Adam, 128 examples each. heldout: the share of examples, at most 2,000, that accuracy is taken of.
     """
