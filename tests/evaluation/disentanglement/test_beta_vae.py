@@ -25,6 +25,11 @@ def test_noise_is_at_chance():
     assert score(noise(len(FACTORS), 5)) == pytest.approx(1 / 4, abs=0.06)
 
 
+def test_points_that_are_scored_are_not_those_fitted():
+    # in 200 dimensions a plane separates any 100 points
+    assert score(noise(len(FACTORS), 200), batches=100) == pytest.approx(1 / 4, abs=0.15)
+
+
 def test_one_factor_without_a_unit_is_no_loss():
     # it is fixed where no unit's difference is 0, which a line separates too (Kim & Mnih 2018, section 4)
     assert score(FACTORS[:, :3]) == 1

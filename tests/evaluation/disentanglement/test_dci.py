@@ -54,6 +54,13 @@ def test_constant_units_are_of_no_importance(importances):
     assert found.informativeness == pytest.approx(3 / 4, abs=0.1)
 
 
+def test_a_leaf_is_of_five_examples():
+    # value 2 is of four examples in all, so none of its examples held out is recognised
+    factors = np.column_stack([np.arange(400) % 2, np.arange(400) // 2 % 2])
+    factors[:4, 0] = 2
+    assert 1 - 4 / 100 <= 2 * dci_scores(factors, factors).informativeness - 1 < 1
+
+
 def test_rows_weigh_as_their_sums():
     # a row of one share has 1, of equal shares 0, of none no weight: (1 * 1 + 6 * 0) / 7
     assert concentration(np.array([[1.0, 0], [3, 3], [0, 0]])) == pytest.approx(1 / 7)

@@ -26,6 +26,11 @@ def test_noise_is_at_chance():
     assert score(noise(len(FACTORS), 5)) == pytest.approx(1 / 4, abs=0.06)
 
 
+def test_votes_that_are_scored_are_not_those_that_answer():
+    # of 200 units most have one vote or none, and would be right of their own
+    assert score(noise(len(FACTORS), 200), batches=200) == pytest.approx(1 / 4, abs=0.1)
+
+
 def test_factors_that_no_unit_tells_are_lost():
     # units of factors 0 and 1 alone. Where 2 or 3 is fixed, either unit may win, but most votes for unit 0 are of
     # factor 0 (1/4 against 1/8), for unit 1 of factor 1: right where 0 or 1 is fixed, never else.
@@ -48,8 +53,9 @@ def test_units_count_by_their_variance_over_all_examples():
     assert score(codes, FACTORS[:, :2]) == 1
 
 
-def test_constant_units_are_left_out():
-    assert score(np.hstack([CONSTANT, FACTORS, CONSTANT])) == 1
+@pytest.mark.parametrize("active", [0, 0.01])
+def test_constant_units_are_left_out(active):
+    assert score(np.hstack([CONSTANT, FACTORS, CONSTANT * 0]), active=active) == 1
 
 
 def test_units_of_little_variance_are_left_out():

@@ -61,6 +61,12 @@ def test_an_independent_unit_tells_nothing():
     assert modularity_score(FACTORS[:, 2:], FACTORS[:, :2]) == 0
 
 
+@pytest.mark.parametrize("values", [(3, 7, 5), (6, 5, 7), (7, 11, 3)])
+def test_rounding_is_no_information(values):
+    factors = grid(*values)
+    assert modularity_score(factors[:, 2:], factors[:, :2]) == 0
+
+
 def test_noise_has_the_gap_and_the_modularity_of_chance():
     # 2N I is chi-squared of d = 19 * 49 degrees of freedom (Wilks): mean d, deviation sqrt(2d). So I = d/2N = 0.0233
     # nats, with deviation r = sqrt(2/d) = 0.0463 of it, the same for both factors: the ratio of the lesser to the

@@ -64,6 +64,20 @@ def test_all_values_of_a_categorical_factor_weigh_alike():
     assert sap_score(factors, factors, categorical=[0]) == pytest.approx(1 / 2)
 
 
+def test_thresholds_weigh_rare_values_as_much_as_frequent_ones():
+    # values one apart in noise of deviation 1: the threshold halfway is right in Phi(1/2) = 0.691 of both, a constant
+    # answer in 1/2; thresholds that count examples would leave the value that one of ten has aside. 100 of it held out
+    # err by 0.03 in their half
+    factors = (np.arange(4000) % 10 == 0)[:, None]
+    assert sap_score(factors + noise(4000, 1), factors, categorical=[0]) == pytest.approx(0.191, abs=0.05)
+
+
+def test_examples_that_are_scored_are_not_those_fitted():
+    # 20 leaves for some 150 examples of noise recognise many of their own; of others 1/20, with an error of 0.03
+    factors = np.arange(200)[:, None] % 20
+    assert sap_score(noise(200, 1), factors, categorical=[0]) == pytest.approx(0, abs=0.08)
+
+
 @pytest.mark.parametrize("categorical", [[], [0, 1]])
 def test_order_and_sign_of_units_do_not_matter(categorical):
     codes = mixed(FACTORS)

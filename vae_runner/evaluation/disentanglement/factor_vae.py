@@ -41,7 +41,7 @@ def factor_vae_score(
         return float("nan")
     generator = generator_of(seed)
     fitted, scored = split(examples, held_out, generator)
-    variance = fitted.codes.var(0, ddof=1)
+    variance = (fitted.codes - fitted.codes[0]).var(0, ddof=1)  # less one example, or of 0.1, 0.1, ... it is not 0
     units = np.flatnonzero(variance > active)
     scale = np.sqrt(variance[units])
     cast, other = (votes(part, units, scale, batch, batches, generator) for part in (fitted, scored))
