@@ -61,6 +61,11 @@ def test_a_leaf_is_of_five_examples():
     assert 1 - 4 / 100 <= 2 * dci_scores(factors, factors).informativeness - 1 < 1
 
 
+def test_mean_and_scale_of_units_do_not_matter():
+    # far beyond what single precision tells apart
+    assert dci_scores(FACTORS * [1, 1e-40] + [1e9, 0], FACTORS) == pytest.approx((1, 1, 1), abs=0.01)
+
+
 def test_rows_weigh_as_their_sums():
     # a row of one share has 1, of equal shares 0, of none no weight: (1 * 1 + 6 * 0) / 7
     assert concentration(np.array([[1.0, 0], [3, 3], [0, 0]])) == pytest.approx(1 / 7)

@@ -32,6 +32,11 @@ def replaced(table, row, column, value):
         (CODES, replaced(FACTORS, 2, 1, np.inf), "factor 1 has the value inf"),
         (CODES, np.arange(48).reshape(24, 2), "factor 0 has 24 values in 24 examples"),
         (CODES, np.full((24, 2), "red"), "factors: must be numbers"),
+        (
+            torch.tensor(CODES, requires_grad=True),
+            FACTORS,
+            "codes: must be numbers in an array, or in a detached tensor",
+        ),
         (CODES, np.ones((24, 2)), "none has two values"),
         (CODES, FACTORS[:, :0], "none has two values"),
     ],

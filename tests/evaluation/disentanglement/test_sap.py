@@ -78,6 +78,12 @@ def test_examples_that_are_scored_are_not_those_fitted():
     assert sap_score(noise(200, 1), factors, categorical=[0]) == pytest.approx(0, abs=0.08)
 
 
+def test_mean_and_scale_of_units_do_not_matter():
+    # far beyond what single precision tells apart
+    codes = FACTORS * [1, 1e-40] + [1e9, 0]
+    assert sap_score(codes, FACTORS, categorical=[0, 1]) == pytest.approx(3 / 4, abs=0.05)
+
+
 @pytest.mark.parametrize("categorical", [[], [0, 1]])
 def test_order_and_sign_of_units_do_not_matter(categorical):
     codes = mixed(FACTORS)

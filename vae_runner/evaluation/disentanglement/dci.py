@@ -49,13 +49,17 @@ def dci_scores(
     seed: int = 0,
 ) -> DCI:
     """The three scores of codes (N, D) and factors (N, F). Where no unit is of importance, the first two are 0."""
+    from sklearn.preprocessing import StandardScaler
+
     generator = generator_of(seed)
     fitted, scored = split(examples_of(codes, factors), held_out, generator)
+    scaler = StandardScaler().fit(fitted.codes)  # trees have single precision, too little for some means and scales
+    units, others = scaler.transform(fitted.codes), scaler.transform(scored.codes)
     columns, accuracies = [], []
     for values, answers in zip(fitted.factors.T, scored.factors.T, strict=True):
-        model = classifier(importances, state_of(generator)).fit(fitted.codes, values)
+        model = classifier(importances, state_of(generator)).fit(units, values)
         columns.append(model.feature_importances_)
-        accuracies.append(model.score(scored.codes, answers))
+        accuracies.append(model.score(others, answers))
     matrix = np.stack(columns, axis=1)
     return DCI(concentration(matrix), concentration(matrix.T), float(np.mean(accuracies)))
 

@@ -13,7 +13,7 @@ from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
 LARGEST = 2**53  # whole numbers up to here are exact in double precision
-FINITE = 1e30  # codes from here on would overflow in trees, which have single precision
+FINITE = 1e30  # codes from here on would overflow in single precision, or in double when squared
 QUANTILES = "numpy.digitize(values, numpy.quantile(values, [0.2, 0.4, 0.6, 0.8]))"
 
 
@@ -61,8 +61,8 @@ def table(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """The values as a table of doubles, of which codes must be finite."""
     try:
         numbers = np.asarray(values).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name}: must be numbers, in an array on the CPU ({error})") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{name}: must be numbers in an array, or in a detached tensor on the CPU ({error})") from error
     if numbers.ndim != 2:
         raise UserError(f"{name} of shape {numbers.shape}: must be (examples, columns); flatten each example")
     finite = np.abs(numbers) < FINITE

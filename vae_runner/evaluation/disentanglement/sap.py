@@ -59,9 +59,12 @@ def explained(unit: NDArray[Any], known: NDArray[Any], other: NDArray[Any], answ
 def recognised(unit: NDArray[Any], known: NDArray[Any], other: NDArray[Any], answers: NDArray[Any]) -> float:
     """Balanced accuracy of thresholds on codes `unit` (N, 1) for values `known` (N,), at those held out."""
     from sklearn.metrics import recall_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from sklearn.tree import DecisionTreeClassifier
 
     # with one unit to split on, nothing is random
     tree = DecisionTreeClassifier(max_leaf_nodes=len(np.unique(known)), class_weight="balanced", random_state=0)
-    guesses = tree.fit(unit, known).predict(other)
+    # scaled, for trees have single precision
+    guesses = make_pipeline(StandardScaler(), tree).fit(unit, known).predict(other)
     return float(recall_score(answers, guesses, labels=np.unique(answers), average="macro", zero_division=0))
