@@ -1,6 +1,7 @@
 """`vae-run evaluate`: the figures of training, taken anew."""
 
 import json
+import math
 
 import pytest
 
@@ -8,8 +9,9 @@ from tests.commands.conftest import RUNS
 from vae_runner.cli import main
 
 
-def evaluated(run, *args: str) -> dict:
-    assert main(["evaluate", f"run={run}", "device=cpu", *args]) == 0
+def evaluated(run, *args: str, only: str | None = "bound") -> dict:
+    chosen = [] if only is None else [f"only={only}"]
+    assert main(["evaluate", f"run={run}", "device=cpu", *chosen, *args]) == 0
     return json.loads((run / "evaluation.json").read_text())
 
 
@@ -63,15 +65,61 @@ def test_the_table_has_a_column_per_split(trained, capsys):
 
 
 def test_samples_give_a_likelihood_with_its_error_that_more_samples_raise(trained):
-    few, many = (evaluated(trained("vae"), f"samples={samples}")["test"] for samples in (1, 200))
+    run = trained("vae")
+    elbo = evaluated(run)["test"]["elbo"]
+    few, many = (evaluated(run, f"samples={n}", only="likelihood")["likelihood"] for n in (1, 200))
     # with one sample it is the bound itself, from other draws
-    assert few["log_likelihood"] == pytest.approx(few["elbo"], abs=0.5)
+    assert few["log_likelihood"] == pytest.approx(elbo, abs=0.5)
     assert many["log_likelihood"] > few["log_likelihood"]
     assert 0 < many["log_likelihood_standard_error"] < 2
-    assert "log_likelihood" not in evaluated(trained("vae"))["test"]
+    assert many["draws"] == 200
 
 
-def test_a_code_without_noise_has_no_likelihood_by_samples(trained, refused):
-    run = trained("ae")
-    said = refused("evaluate", f"run={run}", "samples=10", "device=cpu", unchanged=run)
-    assert "samples=10: codes without noise have no density" in said
+def test_annealing_is_a_second_opinion_on_the_likelihood(trained):
+    found = evaluated(trained("vae"), "annealed=60", "samples=500", only="likelihood")["likelihood"]
+    assert found["annealed_log_likelihood"] == pytest.approx(found["log_likelihood_of_these"], abs=0.5)
+
+
+def test_every_group_is_taken_or_says_why_not(trained, capsys):
+    run = trained("vae")
+    capsys.readouterr()
+    written = evaluated(run, "samples=20", "limit=297", only=None)
+    taken = {"likelihood", "latents", "reconstruction", "samples", "usefulness"}
+    assert taken <= set(written)
+    assert written["not_taken"] == {"disentanglement": "the data has no known factors"}
+    assert "no disentanglement: the data has no known factors" in capsys.readouterr().out
+    for group in taken:
+        assert all(value is None or math.isfinite(value) for value in written[group].values() if type(value) is float)
+    assert written["samples"]["features_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_groups_say_something_of_every_kind_of_run(name, trained):
+    written = evaluated(trained(name), "samples=2", "generated=40", only="likelihood,latents,reconstruction,samples")
+    assert {"reconstruction", "samples"} <= set(written)
+    assert ("likelihood" in written["not_taken"]) == (written["test"]["elbo"] is None)
+
+
+def test_factors_are_held_against_the_codes(tmp_path):
+    run = tmp_path / "run"
+    small = ["data=sprites", "data.limit=400", "data.test=200", "data.validation=100", "architecture.width=8"]
+    assert main(["train", *small, "trainer=debug", "trainer.evaluation_examples=null", f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, only="disentanglement,usefulness")
+    assert 0 <= written["disentanglement"]["mig"] <= 1
+    assert written["usefulness"]["ridge_r2_position_x"] <= 1
+
+
+def test_figures_of_groups_do_not_change_from_one_time_to_the_next(trained):
+    groups = "likelihood,latents,reconstruction,usefulness,samples"
+    first, again = (evaluated(trained("vae"), "samples=5", only=groups) for _ in range(2))
+    assert first == again
+
+
+def test_an_unknown_group_is_refused(trained, refused):
+    said = refused("evaluate", f"run={trained('vae')}", "only=sample", unchanged=trained("vae"))
+    assert said.endswith("only=sample: there is no group sample; did you mean samples?")
+
+
+def test_a_code_without_noise_has_no_likelihood_by_samples(trained):
+    written = evaluated(trained("ae"), "samples=10", only="likelihood")
+    assert written["not_taken"] == {"likelihood": "codes without noise have no density, so there is nothing to weigh"}

@@ -1,16 +1,22 @@
-"""`vae-run evaluate run=DIR`: the figures of a run's model, taken anew."""
+"""`vae-run evaluate run=DIR`: the figures of a run's model, taken anew, and those that training does not take."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import writing
 from vae_runner.commands.runs import Device, Opened, RunPath, Seed, Trust, Weights, open_run
+from vae_runner.config import nearest
+from vae_runner.errors import UserError
 from vae_runner.run_directory import write_json
 from vae_runner.settings import Range
 
 if TYPE_CHECKING:
     from vae_runner.evaluation.evaluate import Evaluation
+    from vae_runner.evaluation.groups import Settings, Subject
+
+BOUND = "bound"  # the figures of training, which are always taken
 
 
 def main(args: Sequence[str]) -> int:
@@ -24,25 +30,40 @@ def evaluate(
     limit: Annotated[
         Annotated[int, Range(2)] | None, "of the first so many examples; null: as the run's training did"
     ] = None,
+    only: Annotated[
+        str | None,
+        "groups of figures, with commas: bound, likelihood, latents, reconstruction, samples, usefulness, "
+        "disentanglement; null: all that the run allows",
+    ] = None,
     samples: Annotated[
-        Annotated[int, Range(1)] | None, "draws of z per example, by which log p(x) is estimated; null: it is not"
+        Annotated[int, Range(1)] | None,
+        "draws of z per example for log p(x); null: 5000, or as many as take about a minute",
+    ] = None,
+    annealed: Annotated[
+        Annotated[int, Range(0, 10**6)],
+        "steps of annealed importance sampling, a second opinion on log p(x) of 100 examples; 0: none",
+    ] = 0,
+    generated: Annotated[Annotated[int, Range(20, 10**6)], "examples drawn from the model, at most"] = 2000,
+    inception: Annotated[
+        str | None, "a file of Inception v3 weights to compare images by; null: a small network"
     ] = None,
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
     trust: Trust = False,
 ) -> int:
-    """The figures of a run's model, by the function that training uses: with no more settings, those of summary.json.
+    """The figures of a run's model: the bound as training takes it, then everything that can be said of such a model.
 
-    They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit. With
-    samples=5000 they have besides log p(x) by importance sampling, a bound that tightens as samples grow.
+    They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit; what
+    cannot be said of a run is listed with the reason. docs/figures.md says what each figure is.
     """
+    wanted = _groups(only)
     opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
     loaded = opened.run
     splits = opened.splits if split == "all" else {split: opened.split(split)}
 
     from vae_runner.evaluation import evaluate as evaluation
-    from vae_runner.evaluation.likelihood import log_likelihood
+    from vae_runner.evaluation.groups import Settings
     from vae_runner.reporting import console, tables
 
     if limit is None:
@@ -53,22 +74,89 @@ def evaluate(
         )
         for name, examples in splits.items()
     }
-    if samples is not None:
-        for name, examples in splits.items():
-            log_px = log_likelihood(
-                loaded.model, loaded.data, examples, loaded.device, samples=samples, limit=limit, seed=seed
-            )
-            error = float(log_px.std() / len(log_px) ** 0.5)
-            results[name].figures |= {"log_likelihood": float(log_px.mean()), "log_likelihood_standard_error": error}
-    file = loaded.directory / "evaluation.json"
-    how = {"weights": weights, "step": loaded.step, "seed": seed, "samples": samples}
-    with writing(file):
-        write_json(file, {**how, **_figures(results)})
     console.show(tables.as_rich(_table(results), title=opened.described))
+    chosen = "test" if "test" in splits else next(reversed(splits))
+    settings = Settings(weights=samples, temperatures=annealed, samples=generated)
+    subject = _subject(opened, chosen, limit, inception, settings)
+    groups, reasons = _figures_of_groups(subject, wanted, chosen)
+    file = loaded.directory / "evaluation.json"
+    how = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen}
+    with writing(file):
+        write_json(file, {**how, **_figures(results), **groups, "not_taken": reasons})
     print(file)
     for name, result in results.items():
         _draw(opened, name, result)
     return 0
+
+
+def _groups(only: str | None) -> list[str]:
+    from vae_runner.evaluation.groups import GROUPS
+
+    if only is None:
+        return list(GROUPS)
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    for name in names:
+        if name not in (BOUND, *GROUPS):
+            near = nearest(name, [BOUND, *GROUPS])
+            hint = f"did you mean {near}?" if near else f"there are {', '.join([BOUND, *GROUPS])}"
+            raise UserError(f"only={only}: there is no group {name}; {hint}")
+    return [name for name in GROUPS if name in names]
+
+
+def _subject(opened: Opened, split: str, limit: int | None, inception: str | None, settings: "Settings") -> "Subject":
+    from vae_runner.evaluation.groups import Subject
+
+    run = opened.run
+    return Subject(
+        run.model,
+        run.data,
+        opened.split(split),
+        run.device,
+        lambda: _features(opened, inception),
+        limit=limit,
+        seed=opened.seed,
+        settings=settings,
+    )
+
+
+def _features(opened: Opened, inception: str | None) -> Any:
+    """Those of a file, or of a network that is trained on the data once and kept, for all runs on the same data."""
+    import torch
+
+    from vae_runner.evaluation import features, kept
+
+    run = opened.run
+    if inception is not None:
+        return features.InceptionFeatures(Path(inception).expanduser()).to(run.device)
+
+    def trained() -> features.Features:
+        print("training a network on the data, to compare samples in its features")
+        indices = torch.arange(len(run.data.train), device=run.device)
+        with opened.preserved():
+            batch = run.data.batch(run.data.train, indices)
+        return features.train_features(batch.x, batch.y, run.model.space)
+
+    return kept.kept(run.config["data"], trained).to(run.device)
+
+
+def _figures_of_groups(subject: "Subject", wanted: Sequence[str], split: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The figures of each group, shown as they come, and why others were not taken."""
+    from vae_runner.evaluation.groups import GROUPS, Inapplicable
+    from vae_runner.reporting import console, tables
+
+    figures: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for name in wanted:
+        try:
+            figures[name] = GROUPS[name](subject)
+        except Inapplicable as reason:
+            reasons[name] = str(reason)
+            continue
+        rows = [{"figure": key, split: value} for key, value in figures[name].items() if not isinstance(value, list)]
+        console.show(tables.as_rich(rows, title=name))
+    for name, why in reasons.items():
+        print(f"no {name}: {why}")
+    return figures, reasons
 
 
 def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""What the codes say of the examples, and how far together they are from the prior."""
+
+from typing import Any
+
+import torch
+
+from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian
+from vae_runner.evaluation.aggregate_posterior import decompose
+from vae_runner.evaluation.groups.subject import Inapplicable, Subject
+
+COLLAPSED = 0.01  # mutual information with x, in nats, below which a unit says nothing
+
+
+def latents(subject: Subject) -> dict[str, Any]:
+    """The KL of the top level in its parts, in nats, with standard errors over draws; units by I(x; z_d)."""
+    if not hasattr(subject.model, "infer"):
+        raise Inapplicable("its latents follow from each other step by step: there is no one posterior to take apart")
+    found, prior = [], None
+    with subject.preserved():
+        for batch in subject.batches(most=subject.settings.codes):
+            top = subject.model.infer(batch)[-1]
+            if not isinstance(top.q, DiagonalGaussian) or top.per_sample:
+                raise Inapplicable("the aggregate posterior is taken apart for Gaussian posteriors only")
+            if isinstance(top.p, DiagonalGaussian) and len(top.p.mean) == len(batch) > 1:
+                raise Inapplicable("the prior depends on the condition: there is no one aggregate posterior")
+            found.append(top.q)
+            prior = top.p
+        q = DiagonalGaussian(*(torch.cat([getattr(q, part) for q in found]) for part in ("mean", "log_variance")))
+        parts = decompose(q, prior)
+    units = parts.unit_information
+    return {
+        "mutual_information": parts.mutual_information.mean,
+        "mutual_information_standard_error": parts.mutual_information.standard_error,
+        "aggregate_kl": parts.divergence.mean,
+        "aggregate_kl_standard_error": parts.divergence.standard_error,
+        "total_correlation": parts.total_correlation.mean,
+        "total_correlation_standard_error": parts.total_correlation.standard_error,
+        "collapsed_share": float((units < COLLAPSED).float().mean()),
+        "unit_information": units.tolist(),
+        "examples": parts.examples,
+    }

@@ -1,0 +1,90 @@
+"""How probable the examples are: log p(x), by importance sampling and, where asked for, by annealing."""
+
+import math
+import time
+from typing import Any
+
+import torch
+
+from vae_runner.evaluation.annealed import annealed
+from vae_runner.evaluation.groups.subject import Inapplicable, Subject
+from vae_runner.evaluation.likelihood import BLOCK, importance_weighted, log_likelihood
+
+MOST = 5000  # draws, as in Burda et al. 2016
+SECONDS = 60.0  # that the draws may take where their number is not given
+PROBE = 20  # draws by which the time is told
+
+
+def likelihood(subject: Subject) -> dict[str, Any]:
+    """Means over examples in nats, of log p(x), or log p(x|c) for a conditional model, with standard errors."""
+    model, settings = subject.model, subject.settings
+    first = next(iter(subject.batches(most=BLOCK)))
+    with subject.preserved():
+        if not model(first).has_density:
+            raise Inapplicable("codes without noise have no density, so there is nothing to weigh")
+    draws = settings.weights or _affordable(subject)
+    log_px = log_likelihood(
+        model, subject.data, subject.split, subject.device, samples=draws, limit=subject.limit, seed=subject.seed
+    )
+    figures: dict[str, Any] = {
+        "log_likelihood": float(log_px.mean()),
+        "log_likelihood_standard_error": float(log_px.std() / math.sqrt(len(log_px))),
+        "draws": draws,
+        "examples": len(log_px),
+        **_per_value(subject, float(log_px.sum())),
+    }
+    return {**figures, **(_annealed(subject) if settings.temperatures else {})}
+
+
+def _affordable(subject: Subject) -> int:
+    """How many draws take about a minute: 5,000, 1,000, 500, 100 or 50."""
+    n = min(len(subject.split), subject.limit or len(subject.split))
+    batch = next(iter(subject.batches(most=BLOCK)))
+    with subject.preserved():
+        importance_weighted(subject.model, batch, 1)
+        started = time.perf_counter()
+        float(importance_weighted(subject.model, batch, PROBE).sum())
+        each = (time.perf_counter() - started) / PROBE * n / len(batch)
+    return next((draws for draws in (MOST, 1000, 500, 100) if draws * each < SECONDS), 50)
+
+
+def _per_value(subject: Subject, total: float) -> dict[str, float]:
+    """The same per dimension in bits, where values are discrete, and per step of sequences.
+
+    The perplexity of tokens is exp of the negative per step.
+    """
+    space, figures = subject.space, {}
+    counted = [_counts(batch, space) for batch in subject.batches()]
+    values, steps = (sum(column) for column in zip(*counted, strict=True))
+    if space.support in ("binary", "categorical"):
+        figures["bits_per_dimension"] = -total / values / math.log(2)
+    if space.sequence:
+        figures["log_likelihood_per_step"] = total / steps
+        if space.support == "categorical":
+            figures["perplexity"] = math.exp(min(-total / steps, 700.0))
+    return figures
+
+
+def _counts(batch: Any, space: Any) -> tuple[float, float]:
+    """How many values and how many steps of a batch count."""
+    x, mask = batch.x, batch.mask
+    counts = torch.ones_like(x, dtype=torch.float32) if mask is None else mask.expand_as(x)
+    steps = counts.flatten(2).amax(2) if space.sequence and counts.dim() > 2 else counts
+    return float(counts.sum()), float(steps.sum())
+
+
+def _annealed(subject: Subject) -> dict[str, Any]:
+    settings = subject.settings
+    if not hasattr(subject.model, "log_prior"):
+        return {"annealed_log_likelihood": None}
+    batch = next(iter(subject.batches(most=settings.annealed_examples)))
+    with subject.preserved():
+        found = annealed(subject.model, batch, temperatures=settings.temperatures, chains=settings.chains)
+        weighted = importance_weighted(subject.model, batch, settings.weights or MOST)
+    return {
+        "annealed_log_likelihood": float(found.log_likelihood.mean()),
+        "annealed_log_likelihood_standard_error": float(found.log_likelihood.std() / math.sqrt(len(batch))),
+        "annealed_acceptance": found.acceptance,
+        "annealed_examples": len(batch),
+        "log_likelihood_of_these": float(weighted.mean()),
+    }

@@ -1,0 +1,76 @@
+"""How samples compare with held-out examples, in features of a network trained on the data, or of one that is given.
+
+Samples are means of p(x|z), as they are shown; conditions are those of the examples they are held against.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_runner.evaluation.coverage import class_coverage
+from vae_runner.evaluation.frechet import frechet_distance
+from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
+from vae_runner.evaluation.kernel_mmd import kernel_distance
+from vae_runner.evaluation.nearest import copying
+from vae_runner.evaluation.precision_recall import precision_recall
+from vae_runner.evaluation.sampling import sample_blocks
+from vae_runner.evaluation.sharpness import sharpness_ratio
+
+TRAINING = 10_000  # training examples among which copies are looked for, at most
+QUANTILE = 0.01  # of distances from held-out examples to training examples, below which a sample counts as a copy
+NEIGHBOURS = 5  # of precision, recall, density and coverage
+
+
+def samples(subject: Subject) -> dict[str, Any]:
+    if subject.space.sequence:
+        raise Inapplicable("there are no features of sequences to compare them in")
+    return said(lambda: _compared(subject))
+
+
+def _compared(subject: Subject) -> dict[str, Any]:
+    examples = [(batch.x.cpu(), batch.c) for batch in subject.batches(most=subject.settings.samples)]
+    data = torch.cat([x for x, _ in examples])
+    conditions = None if examples[0][1] is None else torch.cat([c for _, c in examples if c is not None])
+    with subject.preserved():
+        drawn = torch.cat([x for _, x in sample_blocks(subject.model, len(data), conditions)])
+    features = subject.features
+    of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
+    kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
+    neighbours = precision_recall(of_data, of_samples, k=NEIGHBOURS)
+    train = torch.cat([batch.x.cpu() for batch in subject.batches(subject.data.train, TRAINING)])
+    quantile = max(QUANTILE, 1 / len(of_data))
+    copies = copying(of_samples, features.features(train).cpu(), of_data, quantile=quantile)
+    return {
+        "frechet_distance": frechet_distance(of_data, of_samples),
+        "kernel_distance": kernel.mean,
+        "kernel_distance_standard_error": kernel.standard_error,
+        "precision": neighbours.precision,
+        "recall": neighbours.recall,
+        "density": neighbours.density,
+        "coverage": neighbours.coverage,
+        **_classes(subject, drawn, data),
+        **({"sharpness_ratio": sharpness_ratio(drawn, data)} if subject.space.image else {}),
+        "copies_share": copies.share,
+        "copies_share_of_held_out": copies.heldout_share,
+        "copies_quantile": quantile,
+        "features": features.name,
+        "features_accuracy": features.accuracy,
+        "samples": len(drawn),
+        "neighbours": NEIGHBOURS,
+    }
+
+
+def _classes(subject: Subject, drawn: Tensor, data: Tensor) -> dict[str, Any]:
+    """Whether samples are of all classes, where the features know them."""
+    probabilities, expected = (subject.features.probabilities(x) for x in (drawn, data))
+    if probabilities is None or expected is None:
+        return {}
+    found = class_coverage(probabilities.cpu(), expected.cpu().argmax(1).bincount(minlength=expected.shape[1]))
+    return {
+        "classes_present": found.present,
+        "classes": found.classes,
+        "classes_kl": found.kl,
+        "confident_share": found.confident,
+        "class_shares": found.shares.tolist(),
+    }

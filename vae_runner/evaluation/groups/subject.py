@@ -1,0 +1,109 @@
+"""What is evaluated: a model, its data, and how many of which examples."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae_runner.data.data import Data
+from vae_runner.data.space import Batch, Space
+from vae_runner.data.splits import Split
+from vae_runner.errors import UserError
+from vae_runner.evaluation.evaluate import Preserved, blocks
+from vae_runner.evaluation.features import Features
+
+
+class Inapplicable(Exception):
+    """Why a group of figures has nothing to say of this model or this data."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """weights: K of the importance-weighted likelihood, None for as many as take about a minute, 5,000 at most.
+
+    temperatures: of annealed importance sampling, 0 for none, on `annealed_examples` with `chains` each.
+    samples: drawn from the model, and as many examples they are held against, at most. codes: of examples whose
+    aggregate posterior is taken apart. probes: training codes that readers of codes are fitted to, at most.
+    """
+
+    weights: int | None = None
+    temperatures: int = 0
+    annealed_examples: int = 100
+    chains: int = 16
+    samples: int = 2000
+    codes: int = 2000
+    probes: int = 5000
+
+
+@dataclass
+class Subject:
+    """split: the examples that figures are of; limit: how many of them, the first, None for all.
+
+    make_features: gives the features that samples are compared in, when they are first needed.
+    """
+
+    model: Any
+    data: Data
+    split: Split
+    device: torch.device
+    make_features: Callable[[], Features]
+    limit: int | None = None
+    seed: int = 0
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def space(self) -> Space:
+        return self.model.space
+
+    @functools.cached_property
+    def features(self) -> Features:
+        return self.make_features()
+
+    def preserved(self) -> Preserved:
+        """A block of code in which the model is evaluated and all that is drawn comes from the seed."""
+        return Preserved(self.model, self.device, self.seed)
+
+    def batches(self, split: Split | None = None, most: int | None = None) -> Iterator[Batch]:
+        """The examples of a split, by default the one that is evaluated: its first `most`, block by block.
+
+        Binarised examples come out the same for every model.
+        """
+        chosen = self.split if split is None else split
+        limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        for indices in blocks(chosen, self.device, min(limits) if limits else None):
+            yield self.data.batch(chosen, indices, generator)
+
+    def codes(self, split: Split | None = None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
+        """Codes (N, D), means of q(z|x) of all levels side by side, and the labels of their examples, on the CPU."""
+        codes, labels = [], []
+        with self.preserved():
+            for batch in self.batches(split, most):
+                codes.append(torch.cat([z.flatten(1) for z in self.model.encode(batch)], 1).float().cpu())
+                labels.append(None if batch.y is None else batch.y.cpu())
+        return torch.cat(codes), None if labels[0] is None else torch.cat(labels)  # type: ignore[arg-type]
+
+    def coded(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Codes and labels of train, validation and test examples, for readers of codes.
+
+        Raises Inapplicable where one of these splits has no examples, or examples no labels.
+        """
+        for name in ("train", "validation", "test"):
+            split = getattr(self.data, name)
+            if not len(split):
+                raise Inapplicable(f"there are no {name} examples")
+            codes, labels = self.codes(split, most)
+            if labels is None:
+                raise Inapplicable("the data has no labels")
+            yield codes, labels
+
+
+def said(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` returns; what data does not allow becomes the reason for no figures."""
+    try:
+        return make()
+    except UserError as error:
+        raise Inapplicable(str(error)) from error
