@@ -219,6 +219,81 @@ def test_runs_that_agree_are_averaged(tmp_path, monkeypatch):
     assert len(compared("runs", "by=latent_dim,seed")) == 4
 
 
+def test_the_accuracy_is_shown_where_any_run_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make(Path("a"), figures={**nats(-1.0), "accuracy": 0.5})
+    make(Path("b"), figures={**nats(-2.0), "accuracy": 0.9})
+    make(Path("c"), figures=nats(-3.0))
+    assert column(compared("a", "b", "c"), "test accuracy") == ["0.5", "0.9", ""]
+    rows = compared("a", "b", "c", "sort=accuracy", "out=.")
+    assert column(rows, "run") == ["b", "a", "c"]
+    assert "| test accuracy |" in Path("compare.md").read_text()
+    assert column(compared("a", "b", "by=variant"), "test accuracy") == ["0.7"]
+    assert "test accuracy" not in compared("c")[0]
+
+
+@pytest.mark.parametrize(
+    ("sort", "shown", "before"),
+    [
+        ("fid", "test fid", "epochs"),
+        ("seed", "seed", "state"),
+        ("examples_per_second", "examples_per_second", "epochs"),
+    ],
+)
+def test_the_column_that_rows_are_sorted_by_is_always_shown(tmp_path, monkeypatch, sort, shown, before):
+    monkeypatch.chdir(tmp_path)
+    for name, fid in (("a", 2.0), ("b", 1.0)):
+        make(Path(name), figures={**nats(-1.0), "fid": fid})
+    assert shown not in compared("a", "b")[0]
+    columns = list(compared("a", "b", f"sort={sort}")[0])
+    assert columns[columns.index(shown) + 1] == before
+    main(["compare", "a", "b", f"sort={sort}", "out=."])
+    assert f"| {shown} |" in Path("compare.md").read_text()
+
+
+def test_averages_are_sorted_by_a_figure_that_the_table_leaves_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for variant, fid in (("vae", 2.0), ("vae", 4.0), ("iwae", 1.0)):
+        choices = {**BASE["choices"], "variant": variant}
+        make(Path(f"{variant}_{fid}"), figures={**nats(-1.0), "fid": fid}, choices=choices)
+    rows = compared("iwae_1.0", "vae_2.0", "vae_4.0", "by=variant", "sort=fid", "descending=true")
+    assert column(rows, "test fid") == ["3.0", "1.0"]
+
+
+@pytest.mark.parametrize(
+    ("differs", "other"),
+    [
+        ("data", {"choices": {**BASE["choices"], "data": "mnist", "likelihood": "bernoulli"}}),
+        ("likelihood", {"choices": {**BASE["choices"], "data": "digits", "likelihood": "gaussian"}}),
+        ("data.path", {"data": {"path": "b.npz", "limit": None}}),
+    ],
+)
+def test_runs_of_other_data_or_likelihoods_are_never_averaged(tmp_path, monkeypatch, capsys, differs, other):
+    monkeypatch.chdir(tmp_path)
+    same = {
+        "choices": {**BASE["choices"], "data": "digits", "likelihood": "bernoulli"},
+        "data": {"path": "a.npz", "limit": None},
+    }
+    for number, elbo in enumerate((-1.0, -3.0)):
+        make(Path(f"runs/{number}"), figures=nats(elbo), **same)
+    make(Path("runs/other"), figures=nats(-9e8), **{**same, **other})
+    rows = compared("runs", "by=variant")
+    said = f"figures of different data or likelihoods have no common mean: also by {differs}"
+    assert capsys.readouterr().out.splitlines()[0] == said
+    assert column(rows, "test elbo") == ["-2.0", "-900000000.0"]
+    assert len(set(column(rows, differs))) == 2
+    compared("runs", f"by=variant,{differs}")
+    assert "common mean" not in capsys.readouterr().out
+
+
+def test_runs_that_differ_in_how_much_they_were_trained_on_are_averaged(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for limit in (10, 20):
+        make(Path(f"runs/{limit}"), figures=nats(-limit), data={"limit": limit})
+    assert column(compared("runs", "by=variant"), "test elbo") == ["-15.0"]
+    assert "common mean" not in capsys.readouterr().out
+
+
 def test_another_split_is_compared_by_its_own_figures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = make(Path("a"), figures=nats(-1.0))
@@ -237,6 +312,10 @@ def test_another_split_is_compared_by_its_own_figures(tmp_path, monkeypatch):
         (["outputs", "sort=latent"], "did you mean sort=latent_dim?"),
         (["outputs", "by=sead"], "by=sead: no run has it; did you mean by=seed?"),
         (["outputs", "by=latent_dim", "sort=seed"], "sort=seed: averages by latent_dim have no seed"),
+        (["outputs", "sort=laloss"], "sort=laloss: no run has it; did you mean sort=loss?"),
+        (["outputs", "sort=units_used"], "sort=units_used: no run has it; the nearest are active_units, "),
+        (["outputs", "sort=qqqq"], "sort=qqqq: no run has it; the table has run, latent_dim, state, test loss,"),
+        (["outputs", "by=qqqq"], "by=qqqq: no run has it; the table has latent_dim"),
         (["outputs", "split=tst"], "did you mean test?"),
         (["outputs", "descending=2"], "descending=2: must be true or false"),
         (["outputs", "srt=elbo"], "srt=elbo: compare has no srt; did you mean sort=elbo?"),

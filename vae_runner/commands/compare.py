@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ from vae_runner.config.names import nearest_key
 from vae_runner.errors import UserError
 
 TABLE, MARKDOWN, PICTURE = FILES = ("compare.csv", "compare.md", "compare.png")
+FEW = 3  # names that a wrong one is answered with
 
 
 def main(args: Sequence[str]) -> int:
@@ -39,13 +41,16 @@ def compare(
     from vae_runner.run_directory import write_bytes
 
     compared = comparison.compare(directories, split)
-    rows: Sequence[tables.Row] = compared.rows
-    columns = compared.columns
-    if by is not None:
-        keys = [_known("by", key, compared.given) for key in by.strip("[]").split(",")]
-        rows, columns = comparison.averages(compared, keys)
-    figure = compared.default_sort if sort is None else _known("sort", sort, compared.sortable)
+    figure = compared.default_sort if sort is None else _known("sort", sort, compared.sortable, compared.columns)
     column = compared.column_of(figure)
+    rows: Sequence[tables.Row] = compared.rows
+    columns = compared.columns_with(column) if sort else compared.columns
+    if by is not None:
+        typed = [key.strip() for key in by.strip("[]").split(",")]
+        keys = [_known("by", key, compared.given, compared.settings) for key in typed]
+        if apart := [key for key in compared.scales if key not in keys]:
+            print(f"figures of different data or likelihoods have no common mean: also by {', '.join(apart)}")
+        rows, columns = comparison.averages(compared, [*keys, *apart], column if sort else None)
     if by and sort and column not in columns:
         raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
     is_better_high = figure.removeprefix(f"{split} ") in comparison.HIGHER_IS_BETTER
@@ -69,15 +74,18 @@ def compare(
     return 0
 
 
-def _known(argument: str, name: str, names: Collection[str]) -> str:
-    """The name itself.
+def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str]) -> str:
+    """The name itself. shown: those that the table has a column for.
 
     Raises UserError where it is not among `names`.
     """
     if name in names:
         return name
-    near = nearest_key(name, names)
-    hint = f"did you mean {argument}={near}?" if near else f"there are {', '.join(names)}"
+    if near := nearest_key(name, names):
+        hint = f"did you mean {argument}={near}?"
+    else:  # of all the settings that runs have, sixty or more, few can be meant
+        few = get_close_matches(name.lower(), names, n=FEW, cutoff=0.4)
+        hint = f"the nearest are {', '.join(few)}" if few else f"the table has {', '.join(shown) or 'no settings'}"
     raise UserError(f"{argument}={name}: no run has it; {hint}")
 
 

@@ -11,9 +11,17 @@ from vae_runner.reporting import runs, tables
 from vae_runner.reporting.formats import cell
 from vae_runner.run_directory import RunDirectory
 
-HIGHER_IS_BETTER = ("elbo", "log_px", "iw_bound", "active_units", "mutual_information", "examples_per_second")
+HIGHER_IS_BETTER = (
+    *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
+)
+SHOWN = (*runs.FIGURES, "iw_bound", "accuracy")  # where any run has it
 CURVES = ("loss", "elbo", "log_px", "kl")
 OF_RUN = ("epochs", "seconds", "examples_per_second", "parameters")
+# settings of the data that leave its values as they are, so that the figures of runs that differ in them have a mean
+OF_THE_SAME_DATA = {
+    *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
+    *(f"data.{key}" for key in ("validation", "test")),
+}
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
@@ -37,6 +45,20 @@ class Comparison:
         known = [row for row in self.rows if row["parameters"] is not None]
         size = tables.differing(known, ["parameters"])
         return ["run", *self.settings, "state", *self.figures, *size, "epochs", "seconds"]
+
+    def columns_with(self, column: str) -> list[str]:
+        """The columns of the table, and this one among the settings or the figures where it is not shown by itself."""
+        columns = self.columns
+        if column in columns:
+            return columns
+        place = columns.index("state") + (0 if column in self.given else 1 + len(self.figures))
+        return [*columns[:place], column, *columns[place:]]
+
+    @property
+    def scales(self) -> list[str]:
+        """The settings in which runs differ so that their figures have no common mean: other data or likelihoods."""
+        different = (key for key in self.settings if key not in OF_THE_SAME_DATA)
+        return [key for key in different if key in ("data", "likelihood") or key.startswith("data.")]
 
     @property
     def sortable(self) -> list[str]:
@@ -78,7 +100,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
                 "directory": str(directory),
             }
         )
-    reached = [f"{split} {name}" for name in (*runs.FIGURES, "iw_bound")]
+    reached = [f"{split} {name}" for name in SHOWN]
     shown = [column for column in reached if any(row.get(column) is not None for row in rows)]
     overridden = _overridden(directories)
     different = told_apart(settings, overridden)
@@ -105,11 +127,16 @@ def drawable(logged: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     return [name for name in CURVES if any(line.get(name) is not None for lines in logged.values() for line in lines)]
 
 
-def averages(comparison: Comparison, by: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def averages(
+    comparison: Comparison, by: Sequence[str], figure: str | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
 
-    Runs without a figure do not count for it. Returns the rows and their columns.
+    figure: one more, where it is a figure of the split. Runs without a figure do not count for it. Returns the rows
+    and their columns.
     """
+    known = figure is not None and figure.startswith(f"{comparison.split} ")
+    figures = list(dict.fromkeys([*comparison.figures, *([figure] if figure and known else [])]))
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in comparison.rows:
         groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append(row)
@@ -117,11 +144,11 @@ def averages(comparison: Comparison, by: Sequence[str]) -> tuple[list[dict[str, 
     for members in groups.values():
         row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
         row["completed"] = sum(member["state"] == "completed" for member in members)
-        for figure in (*comparison.figures, "epochs", "seconds"):
-            values = [member[figure] for member in members if member.get(figure) is not None]
-            row[figure] = statistics.fmean(values) if values else None
-            if figure in comparison.figures:
-                row[f"{figure} ±"] = statistics.stdev(values) if len(values) > 1 else None
+        for name in (*figures, "epochs", "seconds"):
+            values = [member[name] for member in members if member.get(name) is not None]
+            row[name] = statistics.fmean(values) if values else None
+            if name in figures:
+                row[f"{name} ±"] = statistics.stdev(values) if len(values) > 1 else None
         rows.append(row)
     return rows, [column for column in tables.columns_of(rows) if any(row[column] is not None for row in rows)]
 
