@@ -310,11 +310,24 @@ def test_splits_of_different_shapes_are_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("value", "scale"), [(np.nan, "unit"), (np.inf, "unit"), (1e300, "none")])
-def test_nan_infinite_and_overflowing_values_are_refused(tmp_path, value, scale):
+@pytest.mark.parametrize(
+    ("value", "scale", "said"),
+    [
+        (np.nan, "unit", "NaN in training example 3, .*type corruption=missing"),
+        (np.inf, "unit", r"infinite values in training example 3, counted from 0; take them out of the file \([^;]*$"),
+        (1e300, "none", r"infinite values in training example 3, .*numbers above 3e38 count as infinite\)$"),
+    ],
+)
+def test_nan_infinite_and_overflowing_values_are_refused(tmp_path, value, scale, said):
     array = vectors().astype(np.float64)
     array[3, 2] = value
-    refused(npy(tmp_path, array), "NaN or infinite values in training example 3,", scale=scale)
+    refused(npy(tmp_path, array), said, scale=scale)
+
+
+def test_infinities_come_before_nan_for_which_there_is_a_remedy(tmp_path):
+    array = vectors().astype(np.float64)
+    array[1, 2], array[4, 0] = np.nan, -np.inf
+    refused(npy(tmp_path, array), "infinite values in training example 4,")
 
 
 def test_large_numbers_that_differ_little_keep_their_digits_until_they_are_scaled(tmp_path):
@@ -387,9 +400,16 @@ def test_an_empty_npz_is_refused(tmp_path):
         ("", "the file is empty"),
         ("a,b\n", "a header and no rows"),
         ("1,2\n3\n", "truncated, corrupt"),
-        ("1,2\n3,x\n", "could not convert string 'x' to float32 at row 1, column 2"),
-        ("1,2\n3,\n4,5\n", "NaN or infinite values in training example 1, .*type corruption=missing"),
-        ("1,2\n3,nan\n4,5\n", "NaN or infinite values in training example 1,"),
+        ("1,2\n3,x\n", "column 1 holds no number in line 2 but 'x'; take that column out of the file"),
+        ("time,a\n1,1\n\n2020-01-01,2\n", r"column time holds no number in line 4 but '2020-01-01'.*data\.y=time"),
+        ('a,b\n1,\n"2\n",NA\n', "column b holds no number in line 4 but 'NA'.*not known is an empty cell"),
+        ("a;b\n1;2\n3;4\n", r"line 1 has semicolons between its columns \('a;b'\); they must be separated by commas"),
+        ("1;2\n3;4\n", "line 1 has semicolons between its columns"),
+        ("1,5;2\n3,5;4\n", "line 2 has semicolons between its columns .*decimals written with points"),
+        ("a;b\n1,5;2\n3,5;4\n", "line 1 has semicolons"),
+        ("a\tb\n1\t2\n", "line 1 has tabs between its columns"),
+        ("1,2\n3,\n4,5\n", "NaN in training example 1, .*type corruption=missing"),
+        ("1,2\n3,nan\n4,5\n", "NaN in training example 1,"),
         ("label\n1\n2\n", "no column besides the label's"),
     ],
 )

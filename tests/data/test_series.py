@@ -144,9 +144,18 @@ def test_a_nan_in_the_middle_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "settings", "message"),
     [
-        ((20, 9), {"window": 10}, "data.window=10: .* 9 steps"),
-        ((200, 3), {"layout": "table", "window": 21}, "windows of 21 steps"),
-        ((200, 3), {"layout": "table"}, "needs data.path and data.window"),
+        ((20, 9), {"window": 10}, "data.window=10: .* 9 steps; type data.window=9 or less"),
+        (
+            (200, 3),
+            {"layout": "table", "window": 21},
+            r"data.window=21: data.path=.* has 200 steps, 162 to train on, 18 to validate on, 20 to test on; "
+            r"type data.window=18 or less, or make data.validation and data.test larger$",
+        ),
+        ((200, 3), {"layout": "table", "window": 2000}, "data.window=2000: .* type data.window=18 or less$"),
+        ((200, 3), {"layout": "table", "window": 201, **WHOLE}, "200 to train on; type data.window=100 or less$"),
+        ((200, 3), {"layout": "table"}, "data.layout=table: give data.window, the steps of an example"),
+        ((200, 3), {"layout": "table", "window": 20, "c": "c"}, "data.c=c: a table .* takes no conditions"),
+        ((200, 3), {"layout": "table", "window": 20, "path": None}, "data.layout=table: is of a file; give data.path,"),
         ((20, 3, 4), {"layout": "table", "window": 2}, r"data.layout wants \(steps, D\)"),
         ((20, 9), {"stride": 2}, "data.stride=2: .* data.window"),
         ((20, 3, 4, 5), {}, r"data.layout wants \(N, T\) or \(N, T, D\)"),
@@ -154,7 +163,7 @@ def test_a_nan_in_the_middle_is_refused(tmp_path):
 )
 def test_what_cannot_be_cut_is_refused(tmp_path, shape, settings, message):
     with pytest.raises(UserError, match=message):
-        Series(path=npz(tmp_path, x=GENERATOR.normal(size=shape)), **settings).open()
+        Series(**{"path": npz(tmp_path, x=GENERATOR.normal(size=shape)), **settings}).open()
 
 
 def test_heartbeats_keep_their_splits(shared_data):

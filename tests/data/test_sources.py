@@ -1,5 +1,7 @@
 """Splits, limits and checks that all sources share."""
 
+import math
+
 import pytest
 import torch
 
@@ -121,7 +123,8 @@ def test_the_support_holds_the_test_examples_too():
 def test_nan_and_infinite_values_are_refused_with_the_split_and_the_example(value, part):
     x, test = numbered(3000), numbered(3000)
     (x if part == "training" else test)[2000] = value
-    with pytest.raises(UserError, match=f"NaN or infinite values in {part} example 2000,"):
+    what = "NaN" if math.isnan(value) else "infinite values"
+    with pytest.raises(UserError, match=f": {what} in {part} example 2000,"):
         InMemory(x, own={"test": test}).open()
 
 

@@ -134,16 +134,26 @@ def test_no_phrase_comes_twice():
 @pytest.mark.parametrize(
     ("content", "settings", "message"),
     [
-        ("a\nb\n", {"layout": "running"}, "needs data.path and data.steps"),
+        ("a\nb\n", {"layout": "running"}, "data.layout=running: give data.steps, the tokens of an example"),
+        ("a\nb\n", {"layout": "running", "steps": 1, "path": None}, "data.layout=running: .* give data.path"),
+        (
+            "a\nb\n",
+            {"layout": "running", "steps": 1, "labelled": True},
+            "data.labelled=true: running text .* no classes",
+        ),
         ("a\nb\n", {"labelled": True}, "no tab in the line: a"),
         ("a\nb\n", {"binarize": "threshold"}, "data.binarize=threshold"),
         (" \n", {}, "no text"),
-        ("abc" * 50, {"layout": "running", "steps": 100}, "windows of 100 steps"),
+        (
+            "abc" * 50,
+            {"layout": "running", "steps": 100},
+            "data.steps=100: .* has 150 steps, .*type data.steps=14 or less",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, content, settings, message):
     with pytest.raises(UserError, match=message):
-        Text(path=written(tmp_path, content), **settings).open()
+        Text(**{"path": written(tmp_path, content), **settings}).open()
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):

@@ -14,6 +14,7 @@ from torch import Tensor
 from vae_runner.errors import UserError
 
 ENDINGS = (".npz", ".npy", ".pt", ".csv")
+SEPARATORS = {";": "semicolons", "\t": "tabs"}  # which other programs write for commas
 
 
 class Npz(Mapping[str, Any]):
@@ -87,6 +88,8 @@ def _csv_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
         first = [cell.strip() for cell in next(csv.reader(file), [])]
     if not first:
         raise UserError(f"{origin}: the file is empty")
+    if len(first) == 1 and (separator := next((name for mark, name in SEPARATORS.items() if mark in first[0]), None)):
+        raise UserError(f"{origin}: {_of_separator(separator, first[0], 1)}")
     header = not all(_is_number(cell) for cell in first)
     names = first if header else [str(i) for i in range(len(first))]
     if label is None:
@@ -110,9 +113,8 @@ def _csv_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
     }
     try:
         x = np.loadtxt(path, dtype=np.float32, usecols=columns, **options)
-    except ValueError as error:
-        if "string ''" not in str(error):
-            raise
+    except ValueError:
+        _refuse_text(path, origin, names, columns, header)
         # a cell with nothing in it is a missing value; looking for them is slower
         x = np.loadtxt(path, dtype=np.float32, usecols=columns, converters=lambda cell: float(cell or "nan"), **options)
     arrays: dict[str, Any] = {"x": x}
@@ -120,6 +122,35 @@ def _csv_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
         texts = np.loadtxt(path, dtype=str, usecols=[names.index(label)], **options)[:, 0]
         arrays[label] = texts.astype(np.float64) if all(_is_number(text) for text in texts) else texts
     return arrays
+
+
+def _refuse_text(path: Path, origin: str, names: list[str], columns: list[int], header: bool) -> None:
+    """Raises UserError for the first cell that is neither empty nor a number, with its line and column."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        for i, row in enumerate(reader):
+            cells = [] if header and i == 0 else [(names[j], row[j].strip()) for j in columns if j < len(row)]
+            for name, cell in cells:
+                if cell and not _is_number(cell):
+                    raise UserError(f"{origin}: {_of_text(name, cell, reader.line_num)}")
+
+
+def _of_text(column: str, cell: str, line: int) -> str:
+    """What is wrong with a cell that is no number, and what to do."""
+    for mark, separator in SEPARATORS.items():
+        if mark in cell and any(_is_number(part) for part in cell.split(mark)):
+            return _of_separator(separator, cell, line)
+    return (
+        f"column {column} holds no number in line {line} but {cell[:40]!r}; take that column out of the file, or name "
+        f"it if it holds classes (data.y={column}); a value that is not known is an empty cell"
+    )
+
+
+def _of_separator(separator: str, cell: str, line: int) -> str:
+    return (
+        f"line {line} has {separator} between its columns ({cell[:40]!r}); they must be separated by commas, and "
+        f"decimals written with points"
+    )
 
 
 def _is_number(cell: str) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vae_runner.data.arrays import Arrays
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import Examples, Split, TensorSplit
-from vae_runner.data.windows import Divided, in_time, windows
+from vae_runner.data.windows import Divided, in_time, require_room, windows
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -63,8 +63,8 @@ class Series(Arrays):
         self.window, self.stride = window, stride
 
     def load(self) -> Stored:
-        if self.table and (self.window is None or self.c is not None or not self.path):
-            raise UserError("data.layout=table: needs data.path and data.window, and takes no data.c")
+        if self.table:
+            self._refuse_table()
         if self.stride and not self.window:
             raise UserError(f"data.stride={self.stride}: is between windows; give data.window too, or leave it out")
         if not self.path:
@@ -72,6 +72,15 @@ class Series(Arrays):
         stored = super().load()
         parts = {name: self._series(getattr(stored, name)) for name in ("train", "validation", "test")}
         return replace(stored, **parts)  # type: ignore[arg-type]
+
+    def _refuse_table(self) -> None:
+        """Raises UserError for what a table lacks, or has too much."""
+        if not self.path:
+            raise UserError("data.layout=table: is of a file; give data.path, or leave data.layout out")
+        if self.window is None:
+            raise UserError("data.layout=table: give data.window, the steps of an example, as in data.window=20")
+        if self.c is not None:
+            raise UserError(f"data.c={self.c}: a table (data.layout=table) takes no conditions; leave data.c out")
 
     def _examples(self, name: str, value: Any) -> Tensor:
         # one channel alone is often stored without an axis for it
@@ -105,7 +114,10 @@ class Series(Arrays):
         for split, count, table in zip(splits, counts, super().scale(*steps), strict=True):
             x = torch.zeros_like(split.x, dtype=torch.float32)
             x[count] = table.take(torch.arange(len(table)))[0]
-            cut.append(self._cut(TensorSplit(x, split.y, lengths=split.lengths, c=split.c)))
+            cut.append(TensorSplit(x, split.y, lengths=split.lengths, c=split.c))
+        if self.table and self.window:
+            require_room("data.window", self.window, self.origin, cut)
+        cut = [self._cut(split) for split in cut]
         return cut[0], cut[1], cut[2]
 
     def _cut(self, split: TensorSplit) -> TensorSplit:
@@ -115,7 +127,9 @@ class Series(Arrays):
         if self.table:
             return windows(split, self.window, stride)
         if self.window > split.x.shape[1]:
-            raise UserError(f"data.window={self.window}: {self.path or 'the waves'} have {split.x.shape[1]} steps")
+            steps = split.x.shape[1]
+            whose = f"the series of {self.path}" if self.path else "the waves"
+            raise UserError(f"data.window={self.window}: {whose} have {steps} steps; type data.window={steps} or less")
         x = split.x.unfold(1, self.window, stride).movedim(-1, 2)
         whole = _counts(split).unfold(1, self.window, stride).all(-1)
         owner = whole.nonzero()[:, 0]

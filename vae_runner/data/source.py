@@ -115,10 +115,14 @@ class Source:
         own = {"training": stored.train, "validation": stored.validation, "test": stored.test}
         for name, split in own.items():
             first = split.first_not_finite(missing) if isinstance(split, TensorSplit) else None
-            if first is not None:
-                what = "infinite values" if missing else "NaN or infinite values"
-                advice = "" if missing else "; where NaN stands for what is not known, type corruption=missing"
-                raise UserError(f"{self.origin}: {what} in {name} example {first}, counted from 0{advice}")
+            if first is None or not isinstance(split, TensorSplit):
+                continue
+            # infinities first: corruption=missing would be no help while there are any
+            what, advice = "NaN", "where NaN stands for what is not known, type corruption=missing"
+            if (infinite := split.first_not_finite(missing=True)) is not None:
+                first, what = infinite, "infinite values"
+                advice = "take them out of the file (numbers above 3e38 count as infinite)"
+            raise UserError(f"{self.origin}: {what} in {name} example {first}, counted from 0; {advice}")
 
     def _hide_labels(self, train: Split, classes: int | None, labels: int) -> Split:
         """The training examples with that many labels, on one split_seed a part of those of a larger number."""

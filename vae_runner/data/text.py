@@ -14,7 +14,7 @@ from vae_runner.data.data import Data
 from vae_runner.data.source import Source, Stored
 from vae_runner.data.splits import Examples, Split, TensorSplit
 from vae_runner.data.tokens import CHARACTERS, END, UNKNOWN, WORDS, split_words
-from vae_runner.data.windows import Divided, in_time, padded, windows
+from vae_runner.data.windows import Divided, in_time, padded, require_room, windows
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -53,8 +53,8 @@ class Text(Source):
     def load(self) -> Stored:
         if self.binarize != "none":
             raise UserError(f"data.binarize={self.binarize}: characters and words are not grey; type none")
-        if self.running and (self.steps is None or self.labelled or not self.path):
-            raise UserError("data.layout=running: needs data.path and data.steps, and takes no data.labelled")
+        if self.running:
+            self._refuse_running()
         if not self.path:
             names, phrases = zip(*number_words.lines(), strict=True)
             return self._lines(phrases, names)
@@ -69,6 +69,15 @@ class Text(Source):
             raise UserError(f"{self.origin}: data.labelled=true, but there is no tab in the line: {without[:60]}")
         names, _, texts = zip(*(line.partition("\t") for line in lines), strict=True)
         return self._lines(texts, names)
+
+    def _refuse_running(self) -> None:
+        """Raises UserError for what running text lacks, or has too much."""
+        if not self.path:
+            raise UserError("data.layout=running: is of a file; give data.path, or leave data.layout out")
+        if self.steps is None:
+            raise UserError("data.layout=running: give data.steps, the tokens of an example, as in data.steps=100")
+        if self.labelled:
+            raise UserError("data.labelled=true: running text (data.layout=running) has no classes; leave it out")
 
     def _read(self, path: Path) -> str:
         try:
@@ -117,6 +126,7 @@ class Text(Source):
             split.x = number[split.x]
         if self.running:
             assert self.steps is not None
+            require_room("data.steps", self.steps, self.origin, splits)
             splits = [windows(split, self.steps, self.steps) for split in splits]
         return splits[0], splits[1], splits[2]
 

@@ -10,6 +10,7 @@ from vae_runner.data.source import Stored
 from vae_runner.data.splits import Examples, TensorSplit
 from vae_runner.errors import UserError
 
+VERBS = {"train": "train on", "validation": "validate on", "test": "test on"}
 Divided = tuple[Examples, Examples, Examples]
 
 
@@ -27,19 +28,26 @@ def in_time(stored: Stored, divided: Divided) -> Divided:
     return splits[0], splits[1], splits[2]
 
 
-def windows(split: TensorSplit, window: int, stride: int) -> TensorSplit:
-    """Windows (n, window, ...) of one long sequence x (steps, ...); the label of one is the commonest of its steps'.
+def require_room(key: str, window: int, origin: str, splits: Sequence[TensorSplit]) -> None:
+    """Raises UserError where a window, which `key` sets, is longer than one of the splits in time, if it has steps."""
+    lengths = dict(zip(("train", "validation", "test"), map(len, splits), strict=True))
+    short = {name: steps for name, steps in lengths.items() if 0 < steps < window}
+    if not short:
+        return
+    parts = ", ".join(f"{steps} to {VERBS[name]}" for name, steps in lengths.items() if steps)
+    most = min(steps // 2 if name == "train" else steps for name, steps in lengths.items() if steps)
+    larger = " and ".join(f"data.{name}" for name in short if name != "train")
+    raise UserError(
+        f"{key}={window}: {origin} has {sum(lengths.values())} steps, {parts}; type {key}={max(most, 1)} or less"
+        + (f", or make {larger} larger" if larger and window <= sum(lengths.values()) // 4 else "")
+    )
 
-    Raises UserError where there are steps, but too few.
-    """
+
+def windows(split: TensorSplit, window: int, stride: int) -> TensorSplit:
+    """Windows (n, window, ...) of one long sequence x (steps, ...); the label of one is the commonest of its steps'."""
     x, y = split.x, split.y
     if not len(x):
         return TensorSplit(x.new_zeros(0, window, *x.shape[1:]), y)
-    if len(x) < window:
-        raise UserError(
-            f"data: windows of {window} steps do not fit into a split of {len(x)}; make them shorter, or "
-            f"data.validation and data.test larger"
-        )
     # views: overlapping windows take no memory of their own
     x = x.unfold(0, window, stride).movedim(-1, 1)
     return TensorSplit(x, None if y is None else y.unfold(0, window, stride).mode(-1).values)
