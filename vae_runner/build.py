@@ -6,6 +6,7 @@
 import copy
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,28 @@ def build_trainer(config: Config) -> Trainer:
     return make(config["trainer"])
 
 
+def _moved(node: Config, places: Mapping[str, str]) -> Config:
+    """The data's settings with its new places.
+
+    Raises UserError where the data is in no such place.
+    """
+    for key, place in places.items():
+        if key not in node:
+            own = [f"data.{name}" for name in ("path", "root") if name in node]
+            instead = f"it has {' and '.join(own)}" if own else "it is made, not read; leave it out"
+            raise UserError(f"data.{key}={place}: the data of this run has no data.{key}; {instead}")
+    return {**node, **places}
+
+
+def _where_it_may_be(node: Config) -> str:
+    """What to type about data that is not where the config says; empty where that is not the trouble."""
+    path = node.get("path")
+    if not path or Path(path).expanduser().exists():
+        return ""
+    where = "" if Path(path).expanduser().is_absolute() else f" in {Path.cwd()}, where a relative path begins"
+    return f"{where}; if the data of this run has moved, type data.path=NEW"
+
+
 class Run:
     """A run read back: its model on a device, its config, its summary and, when asked for, its data."""
 
@@ -132,15 +155,25 @@ class Run:
         self._objective_state, self._examples = state["objective"], state["examples"]
 
     @classmethod
-    def load(cls, directory: str | Path, *, device: str = "auto", weights: str = "best", trust: bool = False) -> "Run":
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        device: str = "auto",
+        weights: str = "best",
+        trust: bool = False,
+        data: Mapping[str, str] | None = None,
+    ) -> "Run":
         """The run in `directory`, with its `best` or its `last` weights, ready to use.
 
         A config that names classes outside this library is refused unless `trust`: to load it is to run their code.
+        data: where its data is now, as {"path": ...} or {"root": ...}, if it was moved.
 
         Raises UserError where the directory holds no run, or one that cannot be read.
         """
         files = RunDirectory(directory).require()
         config = load_saved(files.config, trusted=trust)
+        config["data"] = _moved(config["data"], data or {})
         path = {"best": files.best, "last": files.last}[weights]
         if not path.is_file():
             raise UserError(f"run={directory}: it has no {weights} checkpoint yet (state: {files.state()})")
@@ -157,7 +190,10 @@ class Run:
 
         Raises UserError where it is no longer there, or no longer fits the model.
         """
-        data = build_data(self.config, self.device)
+        try:
+            data = build_data(self.config, self.device)
+        except UserError as error:
+            raise UserError(f"{error}{_where_it_may_be(self.config['data'])}") from error
         space = self.model.space
         if data.space.shape != space.shape:
             raise UserError(

@@ -52,9 +52,9 @@ def resume(
     Raises UserError where there is no run, nothing left to do, or a change that makes it another run; else as `train`.
     """
     if config is None:
-        config = continued(load_saved(directory.require().config, trusted=trusted), overrides)
+        config = continued(load_saved(directory.require("resume").config, trusted=trusted), overrides)
     else:
-        require_same(load_saved(directory.require().config, check_it=False), config)
+        require_same(load_saved(directory.require("resume").config, check_it=False), config)
         _check(config)
     directory.lock()
     try:

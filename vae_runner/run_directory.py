@@ -107,17 +107,18 @@ class RunDirectory:
     def holds_a_run(self) -> bool:
         return self.config.is_file()
 
-    def require(self) -> "RunDirectory":
-        """Itself.
+    def require(self, key: str = "run") -> "RunDirectory":
+        """Itself. key: the setting that names it.
 
         Raises UserError where it is not the directory of a run.
         """
         if not self.path.is_dir():
-            raise UserError(f"run={self.path}: no such directory")
+            what = "is a file; give the directory of a run" if self.path.exists() else "no such directory"
+            raise UserError(f"{key}={self.path}: {what}")
         if not self.holds_a_run():
             nested = sorted(str(found.parent) for found in self.path.glob("*/config.yaml"))
             hint = f"; it holds runs, such as {nested[0]}" if nested else ""
-            raise UserError(f"run={self.path}: not the directory of a run (it has no config.yaml){hint}")
+            raise UserError(f"{key}={self.path}: not the directory of a run (it has no config.yaml){hint}")
         return self
 
     # one writer

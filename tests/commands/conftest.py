@@ -22,6 +22,7 @@ RUNS = {
     "vectors": ["data=arrays", "data.path={vectors}", "likelihood=gaussian"],
     "cvae": ["variant=cvae"],
     "quadrants": ["condition=image", "condition.transform=quadrants", "condition.visible=2", "prior=conditional"],
+    "levels": ["variant=hvae"],
     "edges": ["condition=image"],
     "pairs": ["condition=image", "condition.transform=null", "data=arrays", "data.path={pairs}", "data.c=c"],
     "attributes": ["condition=attributes", "data=arrays", "data.path={pairs}", "data.c=attributes"],

@@ -42,7 +42,9 @@ def test_help_names_every_setting_and_imports_no_torch(command):
     )
     shown = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=True).stdout
     assert shown.startswith(f"vae-run {command} ")
-    for setting in ("sort=", "out=") if command == "compare" else ("run=DIR", "device=auto", "weights=best", "trust="):
+    for setting in (
+        ("sort=", "out=") if command == "compare" else ("run=DIR", "device=auto", "data.path=null", "trust=")
+    ):
         assert f"  {setting}" in shown
 
 
@@ -102,6 +104,9 @@ def test_a_run_must_be_named(trained, refused, tmp_path, monkeypatch):
 
 def test_what_is_no_run_is_refused(trained, refused, tmp_path):
     assert refused("sample", f"run={tmp_path / 'nowhere'}").endswith("nowhere: no such directory")
+    (tmp_path / "file").touch()
+    line = refused("sample", f"run={tmp_path / 'file'}", unchanged=tmp_path)
+    assert line == f"run={tmp_path / 'file'}: is a file; give the directory of a run"
     assert "not the directory of a run" in refused("sample", f"run={tmp_path}", unchanged=tmp_path)
     run = trained("vae")
     assert f"such as {run.parent}" in refused("sample", f"run={run.parent}")
@@ -190,6 +195,36 @@ def test_data_that_is_gone_is_named_but_not_needed_for_samples(copied, refused, 
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert "gone.npy" in refused("reconstruct", f"run={run}", unchanged=run)
     assert main(["sample", f"run={run}", "n=4"]) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["reconstruct"], ["evaluate"], ["traverse"], ["translate"], ["sample", "n=4"], ["encode", "out=codes.npz"]],
+)
+def test_data_that_was_moved_is_read_from_where_it_is_now(command, copied, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = copied("pairs")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    shutil.copy(config["data"]["path"], "now.npz")
+    config["data"]["path"] = "before.npz"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert refused(*command, f"run={run}", unchanged=run) == (
+        f"data.path=before.npz: there is no such file in {tmp_path}, where a relative path begins; if the data of this "
+        f"run has moved, type data.path=NEW"
+    )
+    assert refused(*command, f"run={run}", "data.path=/no.npz", unchanged=run) == (
+        "data.path=/no.npz: there is no such file; if the data of this run has moved, type data.path=NEW"
+    )
+    line = refused(*command, f"run={run}", "data.root=.", unchanged=run)
+    assert line == "data.root=.: the data of this run has no data.root; it has data.path"
+    assert main([*command, f"run={run}", "data.path=now.npz"]) == 0
+
+
+def test_data_that_is_made_has_no_place(trained, refused):
+    run = trained("vae")
+    line = refused("evaluate", f"run={run}", "data.path=x", unchanged=run)
+    assert line == "data.path=x: the data of this run has no data.path; it is made, not read; leave it out"
+    assert "did you mean data.path=x?" in refused("evaluate", f"run={run}", "data_path=x", unchanged=run)
 
 
 def test_a_run_that_cannot_be_written_to_is_refused(copied, refused, monkeypatch):

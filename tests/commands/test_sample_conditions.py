@@ -87,12 +87,49 @@ def test_a_picture_is_a_label_too(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("height", "width", "said"),
+    [
+        (32, 32, "the picture resized from 32x32 to 8x8 (height x width)"),
+        (101, 100, "the picture resized from 101x100 to 8x8 (height x width)"),
+        (
+            16,
+            24,
+            "16x24 to 8x8 (height x width); it has other proportions, so that what is beyond the middle is cut off",
+        ),
+        (8, 8, None),
+    ],
+)
+def test_a_picture_of_another_size_is_resized_with_a_word(height, width, said, trained, tmp_path, capsys):
+    file = tmp_path / "given.png"
+    PIL.Image.fromarray(np.zeros((height, width), np.uint8)).save(file)
+    capsys.readouterr()
+    assert main(["sample", f"run={trained('quadrants')}", f"label={file}", "n=4"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "resized" in line]
+    assert len(lines) == (said is not None)
+    assert not lines or (lines[0].startswith(f"label={file}: ") and lines[0].endswith(said))
+
+
+@pytest.mark.parametrize(("name", "said"), [("vae", "one level of latents"), ("levels", "2 levels of latents")])
+def test_levels_that_are_not_there_cannot_be_held(name, said, trained, refused):
+    run = trained(name)
+    line = refused("sample", f"run={run}", "hold=2", unchanged=run)
+    assert said in line
+    assert line.endswith("leave hold out" if name == "vae" else "type hold=1")
+
+
+@pytest.mark.parametrize(
     ("name", "label", "said"),
     [
         ("vae", "7", "label=7: this model is not conditioned on anything; train one with variant=cvae"),
         ("cvae", "12", "label=12: must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ("cvae", "cat", "label=cat: must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ("attributes", "1", "label=1: must be 2 numbers"),
+        (
+            "quadrants",
+            "3",
+            "label=3: this model is conditioned on pictures, and there is no such file; give a picture's",
+        ),
+        ("quadrants", __file__, f"label={__file__}: not a readable image"),
     ],
 )
 def test_a_label_that_the_model_does_not_know_is_refused(name, label, said, trained, refused):

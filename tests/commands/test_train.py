@@ -202,6 +202,13 @@ def test_a_resume_as_another_run_is_refused(capsys, change):
     assert change.partition("=")[0] in refused(capsys, "resume=mine", change)
 
 
+def test_a_resume_of_what_is_no_run_names_its_key(capsys, tmp_path):
+    assert refused(capsys, "resume=r/none") == "vae-run: resume=r/none: no such directory"
+    (tmp_path / "file").touch()
+    assert refused(capsys, "resume=file") == "vae-run: resume=file: is a file; give the directory of a run"
+    assert refused(capsys, "resume=.").startswith("vae-run: resume=.: not the directory of a run")
+
+
 def test_a_saved_config_with_a_target_outside_the_library_is_refused_before_it_is_imported(capsys, tmp_path):
     assert train(*DEBUG, "hydra.run.dir=mine") == 0
     capsys.readouterr()

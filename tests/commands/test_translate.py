@@ -135,9 +135,35 @@ def test_unfit_inputs_are_refused(trained, refused, pictures, tmp_path):
         (pictures / "notes.txt", "an image, a folder of images or a .npz is needed"),
         (tmp_path / "two.npz", "holds a, b; call the pictures c"),
         (tmp_path / "shape.npz", "c has shape (2, 3, 5, 5); this model needs (N, 1, 8, 8)"),
-        (tmp_path / "broken.png", "not a readable image"),
+        (tmp_path / "broken.png", f"input={tmp_path / 'broken.png'}: not a readable image"),
     ]:
         assert said in refused("translate", f"run={run}", f"input={given}", unchanged=run)
+
+
+def test_what_input_holds_is_nothing_without_input(trained, refused):
+    run = trained("edges")
+    line = refused("translate", f"run={run}", "input_is=target", unchanged=run)
+    assert line == "input_is=target: says what input= holds; give input=FILE, or leave it out"
+
+
+def test_pictures_of_other_sizes_are_resized_with_a_word(trained, pictures, capsys):
+    for i, size in enumerate([(16, 16), (32, 24), (64, 64), (5, 5)]):  # (width, height)
+        PIL.Image.new("L", size).save(pictures / f"other{i}.png")
+    capsys.readouterr()
+    assert main(["translate", f"run={trained('quadrants')}", f"input={pictures}"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"input={pictures}: 4 of 7 pictures resized from 5x5, 16x16, 24x32 and 1 more to 8x8 (height x width); "
+        f"1 with other proportions, so that what is beyond the middle is cut off"
+    )
+
+
+def test_a_folder_is_not_called_like_a_picture(trained, refused, tmp_path):
+    run = trained("quadrants")
+    line = refused("translate", f"run={run}", f"out={tmp_path / 'x.PNG'}", unchanged=tmp_path)
+    assert line == (
+        f"out={tmp_path / 'x.PNG'}: is to be a directory, for many images; type out={tmp_path / 'x'}, or "
+        f"out={tmp_path / 'x.npz'}"
+    )
 
 
 def test_what_is_there_is_never_overwritten_unasked(trained, refused, pictures, tmp_path):

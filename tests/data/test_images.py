@@ -1,5 +1,6 @@
 """A user's folder of images."""
 
+import io
 import logging
 import zipfile
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
+from vae_runner.data.image_files import Decoder, size_of
 from vae_runner.data.images import Images
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError
@@ -264,3 +266,14 @@ def test_cifar10_as_a_zip_of_class_folders(shared_data):
     assert data.space == Space((3, 32, 32), "unit", 10)
     assert (len(data.train), len(data.validation), len(data.test)) == (64, 32, 2000)
     assert data.space.class_names[0] == "airplane"
+
+
+@pytest.mark.parametrize(("orientation", "expected"), [(None, (4, 6)), (1, (4, 6)), (3, (4, 6)), (6, (6, 4))])
+def test_the_size_of_a_picture_is_that_at_which_it_is_shown(orientation, expected):
+    exif = Image.Exif()
+    if orientation:
+        exif[ExifTags.Base.Orientation] = orientation
+    buffer = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(buffer, "JPEG", exif=exif)
+    assert size_of(buffer.getvalue()) == expected
+    assert Decoder(expected, fit="exact")(buffer.getvalue()).shape == (3, *expected)

@@ -61,8 +61,23 @@ def test_errors_of_text_are_shares_of_wrong_tokens():
 
 @pytest.mark.parametrize("prefix", [0, 6])
 def test_a_prefix_that_leaves_nothing_is_refused(prefix):
-    with pytest.raises(UserError, match=rf"prefix={prefix}: must leave steps on both sides.*has 6"):
+    with pytest.raises(
+        UserError, match=rf"prefix={prefix}: must leave steps on both sides.*has 6; type prefix=1 to prefix=5$"
+    ):
         forecast(model_of("vrae", SERIES), batch_of(SERIES), prefix)
+
+
+def test_more_steps_than_there_are_are_refused():
+    model, batch = model_of("vrae", SERIES), batch_of(SERIES)
+    with pytest.raises(
+        UserError, match=r"steps=5: the longest example has 4 after the 2 .*type steps=1 to steps=4, or"
+    ):
+        forecast(model, batch, 2, steps=5)
+    errors = []
+    for steps in (4, None):
+        torch.manual_seed(0)
+        errors.append(forecast(model, batch, 2, steps=steps, draws=2).errors)
+    assert errors[0] == errors[1]
 
 
 def test_images_are_refused():

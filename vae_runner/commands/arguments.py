@@ -15,6 +15,7 @@ from vae_runner.config.values import complaint, describe, write
 from vae_runner.errors import UserError
 
 PATHS = "paths"  # the parameter that takes words without a key, such as directories
+OF_DATA = "data_"  # what the name of a parameter begins with that is typed as a setting of the data: data.path
 
 
 def call(command: Callable[..., int], args: Sequence[str]) -> int:
@@ -22,7 +23,8 @@ def call(command: Callable[..., int], args: Sequence[str]) -> int:
 
     Raises UserError where an argument is unknown, given twice, missing, or not what its annotation allows.
     """
-    parameters = dict(inspect.signature(command).parameters)
+    names = {_typed(name): name for name in inspect.signature(command).parameters}
+    parameters = {typed: inspect.signature(command).parameters[name] for typed, name in names.items()}
     takes_paths = parameters.pop(PATHS, None) is not None
     if {"--help", "-h"} & set(args):
         print(_help(command, parameters, takes_paths))
@@ -46,7 +48,11 @@ def call(command: Callable[..., int], args: Sequence[str]) -> int:
         if parameter.default is inspect.Parameter.empty and not given.get(name):
             what = f"{name}=DIR, {_meaning(parameter)}"
             raise UserError(f"{command.__name__} needs {what}{_latest_run()}")
-    return command(*([paths] if takes_paths else []), **given)
+    return command(*([paths] if takes_paths else []), **{names[key]: value for key, value in given.items()})
+
+
+def _typed(name: str) -> str:
+    return f"data.{name.removeprefix(OF_DATA)}" if name.startswith(OF_DATA) else name
 
 
 def _is_path(text: str, parameters: Mapping[str, inspect.Parameter]) -> bool:

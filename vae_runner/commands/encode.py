@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import Overwrite, new_npz, writing
-from vae_runner.commands.runs import Device, Opened, RunPath, Seed, Trust, Weights, open_run
+from vae_runner.commands.runs import DataPath, DataRoot, Device, Opened, RunPath, Seed, Trust, Weights, open_run
 
 if TYPE_CHECKING:
     from vae_runner.build import Run
@@ -24,6 +24,8 @@ def encode(
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """The codes of every example of a run's data, the means of q(z|x), and their labels.
@@ -32,7 +34,9 @@ def encode(
     side. M1 + M2 is to train on it again: variant=ss_vae data=arrays data.path=FILE.npz data.validation=null
     """
     file = new_npz(out, overwrite)
-    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    opened = open_run(
+        run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
+    )
 
     from vae_runner.reporting.npz import write_npz
 

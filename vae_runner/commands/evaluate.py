@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import writing
-from vae_runner.commands.runs import Device, Opened, RunPath, Seed, Trust, Weights, open_run
+from vae_runner.commands.runs import DataPath, DataRoot, Device, Opened, RunPath, Seed, Trust, Weights, open_run
 from vae_runner.config import nearest
 from vae_runner.errors import UserError
 from vae_runner.run_directory import write_json
@@ -50,6 +50,8 @@ def evaluate(
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """The figures of a run's model: the bound as training takes it, then everything that can be said of such a model.
@@ -58,7 +60,9 @@ def evaluate(
     cannot be said of a run is listed with the reason. docs/figures.md says what each figure is.
     """
     wanted = _groups(only)
-    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    opened = open_run(
+        run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
+    )
     loaded = opened.run
     splits = opened.splits if split == "all" else {split: opened.split(split)}
 

@@ -32,7 +32,14 @@ def new_folder(out: str, overwrite: bool) -> Path:
 
     Raises UserError, before anything is computed, where files cannot or must not be put into it.
     """
+    from vae_runner.data.image_files import EXTENSIONS
+
     folder = Path(out).expanduser()
+    if folder.suffix.lower() in EXTENSIONS:
+        raise UserError(
+            f"out={folder}: is to be a directory, for many images; type out={folder.with_suffix('')}, or "
+            f"out={folder.with_suffix('.npz')}"
+        )
     if folder.is_file():
         raise UserError(f"out={folder}: is a file; type a .npz, or a folder")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import Device, RunPath, Seed, SplitName, Trust, Weights, file_name, open_run
+from vae_runner.commands.runs import (
+    DataPath,
+    DataRoot,
+    Device,
+    RunPath,
+    Seed,
+    SplitName,
+    Trust,
+    Weights,
+    file_name,
+    open_run,
+)
 from vae_runner.settings import Range
 
 
@@ -24,6 +35,8 @@ def forecast(
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """What a run's model expects after the first steps of sequences, chosen by the seed.
@@ -31,7 +44,9 @@ def forecast(
     A picture of the first eight goes into the run. The error of the mean of the draws is printed, beside those of the
     last value and of the mean so far; of text the share of tokens that are wrong.
     """
-    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    opened = open_run(
+        run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
+    )
     examples = opened.split(split)
 
     from vae_runner.evaluation import forecasting

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import Device, RunPath, Seed, SplitName, Trust, Weights, file_name, open_run
+from vae_runner.commands.runs import (
+    DataPath,
+    DataRoot,
+    Device,
+    RunPath,
+    Seed,
+    SplitName,
+    Trust,
+    Weights,
+    file_name,
+    open_run,
+)
 from vae_runner.settings import Range
 
 
@@ -20,13 +31,17 @@ def reconstruct(
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """Examples, chosen by the seed, beside what a run's model makes of their codes.
 
     The picture goes into the run; the mean squared error per value and log p(x|z) of these examples are printed.
     """
-    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    opened = open_run(
+        run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
+    )
     examples = opened.split(split)
 
     from vae_runner.evaluation import reconstructions

@@ -26,6 +26,8 @@ Seed: TypeAlias = Annotated[int, Range(0, 2**32 - 1), "of all that is drawn"]
 Temperature: TypeAlias = Annotated[float, Range(0, 1000, open_low=True), "scales the prior's standard deviation"]
 Weights: TypeAlias = Annotated[Literal["best", "last"], "of which checkpoint"]
 Device: TypeAlias = Annotated[str, "where to compute: auto, cpu, cuda, cuda:N or mps"]
+DataPath: TypeAlias = Annotated[str | None, "where the run's data is now, if it was moved; null: where it was"]
+DataRoot: TypeAlias = Annotated[str | None, "the folder of published data now, if it was moved; null: where it was"]
 Trust: TypeAlias = Annotated[bool, "run code from outside vae_runner, where the run's config names any"]
 
 
@@ -85,11 +87,21 @@ class Opened:
         return path
 
 
-def open_run(directory: str, *, weights: Literal["best", "last"], device: str, trust: bool, seed: int = 0) -> Opened:
+def open_run(
+    directory: str,
+    *,
+    weights: Literal["best", "last"],
+    device: str,
+    trust: bool,
+    seed: int = 0,
+    data_path: str | None = None,
+    data_root: str | None = None,
+) -> Opened:
     """The run that `run=` names.
 
     Raises UserError where there is none, it cannot be read, or the device is not there.
     """
+    data = {key: place for key, place in (("path", data_path), ("root", data_root)) if place is not None}
     files = RunDirectory(Path(directory).expanduser()).require()
     if weights == "best" and files.last.is_file() and not files.best.is_file():
         raise UserError(f"run={directory}: it has no best checkpoint yet (state: {files.state()}); type weights=last")
@@ -101,7 +113,7 @@ def open_run(directory: str, *, weights: Literal["best", "last"], device: str, t
         choose_device(device)
     except UserError as error:  # which speaks of the key that training has for it
         raise UserError(str(error).removeprefix("trainer.")) from error
-    return Opened(Run.load(files.path, device=device, weights=weights, trust=trust), weights, seed)
+    return Opened(Run.load(files.path, device=device, weights=weights, trust=trust, data=data), weights, seed)
 
 
 def file_name(command: Callable[..., int], **settings: Any) -> str:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import Overwrite, new_npz, writing
-from vae_runner.commands.runs import Device, RunPath, Seed, Temperature, Trust, Weights, file_name, open_run
+from vae_runner.commands.runs import (
+    DataPath,
+    DataRoot,
+    Device,
+    RunPath,
+    Seed,
+    Temperature,
+    Trust,
+    Weights,
+    file_name,
+    open_run,
+)
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -47,6 +58,8 @@ def sample(
     hold: Annotated[Annotated[int, Range(1)] | None, "draw the levels of latents above this one once for all"] = None,
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """New examples from a run's model: z from the prior, then x.
@@ -56,7 +69,9 @@ def sample(
     and piano rolls become MIDI files besides. On one seed a larger n only adds examples.
     """
     file = None if out is None else new_npz(out, overwrite)
-    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    opened = open_run(
+        run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
+    )
 
     from vae_runner.commands import sample_input, sample_output
     from vae_runner.evaluation.sampling import sample_blocks

@@ -24,7 +24,10 @@ def conditions(opened: Opened, label: str | None) -> tuple[Tensor | None, list[s
             raise UserError(f"label={label}: this model is not conditioned on anything; train one with variant=cvae")
         return None, []
     if label is not None:
-        return condition.parse(label).to(run.device), []
+        c = condition.parse(label)
+        if remark := condition.remark(label):
+            print(f"label={label}: {remark}")
+        return c.to(run.device), []
     if (each := condition.each()) is not None:
         return each[0].to(run.device), each[1]
     examples = _held_out(run)
@@ -64,8 +67,13 @@ def upper_latents(opened: Opened, hold: int | None, c: Tensor | None) -> Sequenc
     if hold is None:
         return ()
     model = opened.run.model
+    if model.levels == 1:
+        raise UserError(f"hold={hold}: this model has one level of latents, and none above to hold; leave hold out")
     if hold >= model.levels:
-        raise UserError(f"hold={hold}: this model has {model.levels} levels of latents, and one must lie above")
+        allowed = " or ".join(f"hold={level}" for level in range(1, model.levels))
+        raise UserError(
+            f"hold={hold}: this model has {model.levels} levels of latents, and one must lie above; type {allowed}"
+        )
     return model.sample_latents(1, None if c is None else model.condition(c[:1]))[hold:]
 
 

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import Overwrite, new_folder, new_npz
-from vae_runner.commands.runs import Device, RunPath, Seed, SplitName, Temperature, Trust, Weights, file_name, open_run
+from vae_runner.commands.runs import (
+    DataPath,
+    DataRoot,
+    Device,
+    RunPath,
+    Seed,
+    SplitName,
+    Temperature,
+    Trust,
+    Weights,
+    file_name,
+    open_run,
+)
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -37,6 +49,8 @@ def translate(
     draw: Annotated[Literal["mean", "sample"], "the mean of p(x|z,c), or a draw from it"] = "mean",
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """What a model that was trained with condition=image makes of pictures, several times each.
@@ -44,10 +58,14 @@ def translate(
     A picture goes into the run: of the first ten, the condition, the target where it is known, and the draws. A .npz
     holds conditions as `c`, targets as `x`, or one array.
     """
+    if input is None and input_is != "condition":
+        raise UserError(f"input_is={input_is}: says what input= holds; give input=FILE, or leave it out")
     place = None
     if out is not None:
         place = (new_npz if Path(out).suffix == ".npz" else new_folder)(out, overwrite)
-    opened = open_run(run, weights=weights, device=device, trust=trust, seed=seed)
+    opened = open_run(
+        run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
+    )
     model = opened.run.model
     _refuse_other_models(opened.run)
     if place and place.suffix != ".npz" and model.space.support == "real":

@@ -41,6 +41,8 @@ def of_files(model: Any, text: str, kind: str) -> Pictures:
     else:
         files = _images(path)
         given, names = torch.cat([condition.read(file, shape) for file in files]), [file.stem for file in files]
+        if note := condition.resizing(files, shape):
+            print(f"input={text}: {note}")
     return (condition.of(given), given, names) if kind == "target" else (condition.visible_of(given), None, names)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.runs import Device, RunPath, SplitName, Trust, Weights, file_name, open_run
+from vae_runner.commands.runs import DataPath, DataRoot, Device, RunPath, SplitName, Trust, Weights, file_name, open_run
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -27,13 +27,15 @@ def traverse(
     split: SplitName = "test",
     weights: Weights = "best",
     device: Device = "auto",
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
     trust: Trust = False,
 ) -> int:
     """What each latent unit of a run's model does to an example: decoded while it moves and the others stay.
 
     The picture, a row per unit in the order of their KL, goes into the run.
     """
-    opened = open_run(run, weights=weights, device=device, trust=trust)
+    opened = open_run(run, weights=weights, device=device, trust=trust, data_path=data_path, data_root=data_root)
     examples = opened.split(split)
     if example >= len(examples):
         raise UserError(f"example={example}: the {split} examples go from 0 to {len(examples) - 1}")

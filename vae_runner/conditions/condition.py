@@ -37,6 +37,10 @@ class Condition(nn.Module):
         """One condition (1, ...) as a user writes it. Raises UserError for what cannot be one."""
         raise NotImplementedError
 
+    def remark(self, text: str) -> str:
+        """What was done to the condition that a user wrote, where it had to be changed; else empty."""
+        return ""
+
     def each(self) -> tuple[Tensor, list[str]] | None:
         """One of each kind of condition (K, ...), and their names, where there are few."""
         return None

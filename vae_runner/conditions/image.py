@@ -5,6 +5,7 @@ three quarters of it are visible, and the likelihood is that of the others alone
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from vae_runner.conditions.condition import Condition
 from vae_runner.conditions.pictures import edges, gray, low_resolution, visible_quadrants
-from vae_runner.data.image_files import Decoder
+from vae_runner.data.image_files import Decoder, size_of
 from vae_runner.data.space import Batch, Space
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
+
+OF_ONE_SHAPE = 0.03  # by which the proportions of two pictures may differ before it is worth a word
 
 
 class Image(Condition):
@@ -92,17 +95,47 @@ class Image(Condition):
 
     def parse(self, text: str) -> Tensor:
         """The condition in an image file, resized where it is of another size."""
-        return self.visible_of(self.read(text, self.shape))
+        if not Path(text).expanduser().is_file():
+            raise UserError(
+                f"label={text}: this model is conditioned on pictures, and there is no such file; give a picture's "
+                f"file, as in label=picture.png"
+            )
+        return self.visible_of(self.read(text, self.shape, "label"))
 
-    def read(self, file: str | Path, shape: tuple[int, ...]) -> Tensor:
-        """The picture in an image file, (1, *shape) in [0, 1]."""
+    def remark(self, text: str) -> str:
+        return self.resizing([text], self.shape)
+
+    def read(self, file: str | Path, shape: tuple[int, ...], key: str = "input") -> Tensor:
+        """The picture in an image file, (1, *shape) in [0, 1]. key: the setting that names it."""
         channels, height, width = shape
         if self.space.support == "real" or channels not in (1, 3):
             raise UserError(
-                f"{file}: this model's pictures are no grey levels or colours of 0 to 1: give them in a .npz"
+                f"{key}={file}: this model's pictures are no grey levels or colours of 0 to 1: give them in a .npz, to "
+                f"vae-run translate input=FILE.npz"
             )
         try:
             pixels = Decoder((height, width), channels)(Path(file).expanduser().read_bytes())
         except Exception as error:  # each image library raises its own kinds for a broken file
-            raise UserError(f"{file}: not a readable image ({error})") from error
+            raise UserError(f"{key}={file}: not a readable image ({error})") from error
         return pixels[None] / 255
+
+    def resizing(self, files: Sequence[str | Path], shape: tuple[int, ...]) -> str:
+        """What `read` does to image files of another size, in one line; empty where there are none."""
+        height, width = shape[1:]
+        sizes = [size_of(Path(file).expanduser().read_bytes()) for file in files]
+        others = [size for size in sizes if size != (height, width)]
+        if not others:
+            return ""
+        cut = sum(abs(h * width / (w * height) - 1) > OF_ONE_SHAPE for h, w in others)
+        many = f"{len(others)} of {len(files)} pictures" if len(files) > 1 else "the picture"
+        text = f"{many} resized from {_by(sorted(set(others)))} to {height}x{width} (height x width)"
+        if not cut:
+            return text
+        whose = f"{cut} with" if len(files) > 1 else "it has"
+        return f"{text}; {whose} other proportions, so that what is beyond the middle is cut off"
+
+
+def _by(sizes: Sequence[tuple[int, int]]) -> str:
+    """Sizes, the first of them and how many more."""
+    shown = ", ".join(f"{height}x{width}" for height, width in sizes[:3])
+    return shown + (f" and {len(sizes) - 3} more" if len(sizes) > 3 else "")

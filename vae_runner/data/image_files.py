@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from vae_runner.data.files import Files
@@ -66,6 +66,14 @@ class Decoder:
         if self.inverted:
             pixels = 255 - pixels
         return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    """The (height, width) at which a viewer shows the bytes of an image file; its pixels are not decoded."""
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (width, height) if turned else (height, width)
 
 
 def upright(image: Image.Image, channels: int) -> Image.Image:

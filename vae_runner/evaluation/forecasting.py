@@ -39,7 +39,15 @@ def forecast(
     if not space.sequence:
         raise UserError(f"forecast continues sequences, this model's examples have shape {tuple(space.shape)}")
     if not 0 < prefix < space.shape[0]:
-        raise UserError(f"prefix={prefix}: must leave steps on both sides, the longest example has {space.shape[0]}")
+        raise UserError(
+            f"prefix={prefix}: must leave steps on both sides, the longest example has {space.shape[0]}; type "
+            f"prefix=1 to prefix={space.shape[0] - 1}"
+        )
+    if steps is not None and steps > space.shape[0] - prefix:
+        raise UserError(
+            f"steps={steps}: the longest example has {space.shape[0] - prefix} after the {prefix} that are known; type "
+            f"steps=1 to steps={space.shape[0] - prefix}, or a smaller prefix"
+        )
     step = torch.arange(space.shape[0], device=x.device).view(-1, *[1] * (x.dim() - 2))
     known = torch.ones_like(x[:, :, :1] if x.dim() == 3 else x) if batch.mask is None else batch.mask
     seen = replace(batch, x=x * (step < prefix), input=batch.input * (step < prefix), mask=known * (step < prefix))
