@@ -41,7 +41,7 @@ def test_a_figure_is_the_same_whenever_it_is_taken_and_leaves_no_trace():
 
 
 def test_the_bound_is_the_log_likelihood_less_the_kl():
-    result = figures(experiment_of("variant=beta_vae")).figures
+    result = figures(experiment_of("variant=beta_vae", "kl.weight=4")).figures
     assert result["elbo"] == pytest.approx(result["log_px"] - result["kl"])
     assert result["loss"] == pytest.approx(-result["log_px"] + 4 * result["kl"], rel=1e-5)
 

@@ -16,7 +16,7 @@ def terms_of(*overrides):
 
 
 def test_the_terms_are_reconstruction_and_weighted_kl():
-    terms, evidence = terms_of("variant=beta_vae")
+    terms, evidence = terms_of("variant=beta_vae", "kl.weight=4")
     assert terms.keys() == {"reconstruction", "kl"}
     assert terms["kl"].item() == pytest.approx(4 * evidence.kl.mean().item(), rel=1e-6)
     assert terms["reconstruction"].item() == pytest.approx(-evidence.log_px.mean().item())

@@ -92,7 +92,7 @@ def test_what_is_not_finite_is_named_with_its_first_step_and_left_out_of_the_mea
 
 
 def test_the_loss_is_the_sum_of_its_terms(tmp_path):
-    fitting = fitting_of(tmp_path, "variant=beta_vae")
+    fitting = fitting_of(tmp_path, "variant=beta_vae", "kl.weight=4")
     take(fitting)
     means = fitting.sums.window()
     assert means["loss"] == pytest.approx(means["loss_reconstruction"] + means["loss_kl"], rel=1e-6)
