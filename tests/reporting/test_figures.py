@@ -109,3 +109,64 @@ def test_curves_of_more_runs_than_the_legend_holds_are_drawn():
 )
 def test_limits_are_finite_and_never_empty(values, limits):
     assert figures.limits_of(torch.tensor(values)) == limits
+
+
+def ink(image, rows):
+    """The first and the last column with ink in the topmost rows, and the width."""
+    inked = np.nonzero((pixels(image)[rows] < 200).any(-1).any(0))[0]
+    return inked.min(), inked.max(), image.width
+
+
+LONG = (
+    "test examples from step 10 on, error: forecast 1.023, last value 1.688, mean so far 2.254; best weights, epoch 2"
+)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_title_fits_into_a_narrow_figure(count):
+    image = figures.line_plots({"x": torch.randn(count, 30)}, title=LONG)
+    plain = figures.line_plots({"x": torch.randn(count, 30)})
+    first, last, width = ink(image, slice(0, image.height - plain.height))
+    assert 3 <= first < last <= width - 4
+    # and room is made for all of its lines
+    bare = figures.line_plots({"x": torch.randn(count, 30)}, title="x")
+    assert image.height > bare.height
+
+
+@pytest.mark.parametrize("title", ["a" * 300, "x " * 300])
+def test_even_one_long_word_is_broken(title):
+    image = figures.line_plots({"x": torch.zeros(1, 30)}, title=title)
+    first, last, width = ink(image, slice(0, 100))
+    assert 3 <= first < last <= width - 4
+
+
+def test_the_legend_of_one_panel_fits():
+    series = {name: torch.randn(1, 30) for name in ("target", "reconstruction", "input")}
+    image = figures.line_plots(series)
+    first, last, width = ink(image, slice(image.height - 60, image.height))
+    assert 3 <= first < last <= width - 4
+
+
+def test_a_value_between_two_gaps_is_a_point():
+    x = torch.zeros(1, 30)
+    x[0, [10, 12]] = float("nan")
+    gone = x.clone()
+    gone[0, 11] = float("nan")
+    whole = [figures.line_plots({"x": values}, limits=(-1, 1)) for values in (x, gone)]
+    assert not np.array_equal(*map(pixels, whole))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda title: figures.latent_map(torch.randn(40, 5), torch.arange(40) % 3, title=title),
+        lambda title: figures.latent_map(torch.randn(40, 1), title=title),
+        lambda title: figures.curves({"a": [{"split": "test", "step": 1, "loss": 1.0}]}, ["loss"], title=title),
+    ],
+)
+def test_a_title_stands_clear_of_the_axes(draw):
+    rows = np.nonzero((pixels(draw("codes"))[:, 100:400] < 200).any(-1).any(1))[0]
+    gaps = np.diff(rows)
+    assert rows[0] >= 8
+    # the letters of the title, then nothing, then the frame
+    assert gaps[gaps > 1][0] >= 10

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_runner.reporting.grids import as_pixels, grid, reconstruction_grid
+from vae_runner.reporting.grids import as_pixels, grid, reconstruction_grid, stacked
 
 
 def colours(image):
@@ -110,3 +110,12 @@ def test_stored_bytes_and_floats_mix_in_a_reconstruction():
     x = torch.full((2, 1, 8, 8), 128, dtype=torch.uint8)
     mixed, floats = reconstruction_grid(x, x / 255), reconstruction_grid(x / 255, x / 255)
     assert np.array_equal(np.asarray(mixed), np.asarray(floats))
+
+
+def test_pictures_are_stacked_as_they_are():
+    one, other = grid(torch.zeros(1, 1, 8, 8)), grid(torch.full((2, 1, 8, 8), 0.5), 2)
+    both = stacked([one, other])
+    assert both.size == (other.width, one.height + other.height)
+    assert np.array_equal(np.asarray(both)[one.height :], np.asarray(other))
+    assert cells_of(both, (0, 0, 0)) == cells_of(one, (0, 0, 0))
+    assert stacked([one]) is one

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from vae_runner.reporting.arrays import Values, as_array
+from vae_runner.reporting.grids import MARK, font_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 Limits = tuple[float, float]
 
 DOTS_PER_INCH = 100
+TITLE_SIZES = (11, 9)  # in points: of a title, and of one that takes many lines
+TITLE_MARGIN, TITLE_SPACING = 0.1, 1.25  # inches above and below, and lines
 LEGEND_ENTRIES = 20
+LEGEND_ROW = 0.2  # inches
 CHANNELS = ({"alpha": 0.35, "linewidth": 2.2}, {"linewidth": 1.2}, {"linewidth": 1.0, "linestyle": ":"})
 SERIES = ({"color": "0.55", "linewidth": 2.2}, {"color": "tab:red"}, {"color": "tab:blue", "linestyle": ":"})
 
@@ -32,30 +36,40 @@ def line_plots(
     titles: Sequence[str] | None = None,
     title: str | None = None,
     limits: Limits | None = None,
+    border: float | None = None,
 ) -> Image.Image:
     """Small multiples of plain vectors: one panel per example, one line per series.
 
     series: name -> (N, D), all of one shape, or (N, T, channels), each channel in a colour of its own; more than one
     makes a legend.
     limits: of the value axis; by default those of the first series, so that a bad reconstruction moves no axis.
+    border: where a red line stands in each panel.
     """
     arrays = {name: _channels(values) for name, values in series.items()}
     first = next(iter(arrays.values()))
     # alone, channels need not be pale
     styles = SERIES if first.shape[2] == 1 else CHANNELS[len(arrays) == 1 :]
     scale = limits or limits_of(first)
-    figure, panels = _multiples(len(first), columns, scale, title=title, titles=bool(titles))
+    across = len(arrays) if min(columns, len(first)) > 1 else 1  # one panel is as wide as one entry of the legend
+    below = len(arrays) - across if len(arrays) > 1 else 0
+    figure, panels = _multiples(
+        len(first), columns, scale, title=title, titles=bool(titles), bottom=0.5 + LEGEND_ROW * below
+    )
     marker = "o" if first.shape[1] <= 16 else None
     for index, panel in enumerate(panels):
         for (name, values), style in zip(arrays.items(), styles, strict=False):
             for channel, line in enumerate(values[index].T):
                 own = {"color": f"C{channel % 10}", "label": "" if channel else name, **style}
                 panel.plot(line, marker=marker, markersize=3, **own)  # type: ignore[arg-type]
+                if marker is None:
+                    _draw_lone(panel, line, own)
+        if border is not None:
+            panel.axvline(border, color=tuple(part / 255 for part in MARK), linewidth=0.8)
         if titles:
             panel.set_title(titles[index], fontsize=9)
     if len(arrays) > 1:
         figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="lower center", ncols=len(arrays), frameon=False, fontsize=9
+            *panels[0].get_legend_handles_labels(), loc="lower center", ncols=across, frameon=False, fontsize=9
         )
     return _image(figure)
 
@@ -68,26 +82,30 @@ def line_fans(
     title: str | None = None,
     columns: int = 4,
     limits: Limits | None = None,
+    scale: str = "value of the latent",
 ) -> Image.Image:
     """How a vector changes with one number: a panel per group, a line per value, coloured from low to high.
 
-    series: (groups, len(values), D).
+    series: (groups, len(values), D). scale: what the values are.
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     array = as_array(series)
-    scale = limits or limits_of(array)
-    figure, panels = _multiples(len(array), columns, scale, title=title, titles=bool(titles), right=1.0)
+    limits = limits or limits_of(array)
+    figure, panels = _multiples(len(array), columns, limits, title=title, titles=bool(titles), right=1.0)
     between, colours = Normalize(min(values), max(values)), colormaps["viridis"]
     for index, panel in enumerate(panels):
         for value, line in zip(values, array[index], strict=True):
             panel.plot(line, color=colours(between(value)), linewidth=1.2)
         if titles:
             panel.set_title(titles[index], fontsize=9)
-    place = figure.add_axes((1 - 0.8 / figure.get_figwidth(), 0.15, 0.12 / figure.get_figwidth(), 0.7))
-    figure.colorbar(ScalarMappable(between, colours), cax=place, label="value of the latent")
+    bottom, top, inch = panels[-1].get_position().y0, panels[0].get_position().y1, 1 / figure.get_figwidth()
+    place = figure.add_axes((1 - 0.8 * inch, bottom, 0.12 * inch, top - bottom))
+    figure.colorbar(ScalarMappable(between, colours), cax=place)
+    place.set_ylabel(scale, fontsize=8)
+    place.tick_params(labelsize=8)
     return _image(figure)
 
 
@@ -104,6 +122,8 @@ def latent_map(
     components, one as a histogram. labels: (N,) classes, or (N, F) factors of which the first is shown; a negative
     class is hidden and drawn in grey.
     """
+    from matplotlib.ticker import MaxNLocator
+
     points = _vectors(codes)
     classes = np.zeros(len(points), int) if labels is None else as_array(labels).reshape(len(points), -1)[:, 0]
     finite = np.isfinite(points).all(1)
@@ -123,6 +143,7 @@ def latent_map(
             aspect="equal",
             adjustable="datalim",
         )
+        axes.xaxis.set_major_locator(MaxNLocator(6))
     _draw_codes(figure, axes, points, classes, class_names, coloured=labels is not None)
     return _image(figure)
 
@@ -223,6 +244,14 @@ def limits_of(values: Values) -> Limits:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
+def _draw_lone(panel: "Axes", line: np.ndarray, style: dict[str, Any]) -> None:
+    """Values between two gaps, through which no line goes."""
+    there = np.pad(np.isfinite(line), 1)
+    (lone,) = np.nonzero(there[1:-1] & ~there[:-2] & ~there[2:])
+    if len(lone):
+        panel.plot(lone, line[lone], ".", color=style["color"], alpha=style.get("alpha"), markersize=4)
+
+
 def _draw_codes(
     figure: "Figure",
     axes: "Axes",
@@ -288,9 +317,37 @@ def _figure(
     figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout=layout)
     FigureCanvasAgg(figure)
     if title:
+        text, points, _ = _title(title, size[0])
         # in inches from the top: as a share of a tall figure it would lie on the panels
-        figure.suptitle(title, fontsize=11, y=1 - 0.1 / size[1], va="top")
+        figure.suptitle(text, fontsize=points, y=1 - TITLE_MARGIN / size[1], va="top", linespacing=TITLE_SPACING)
+    engine = figure.get_layout_engine()
+    if title and engine is not None:
+        # a layout leaves no room for a title whose place is given
+        engine.set(rect=(0, 0, 1, 1 - _room(title, size[0]) / size[1]))  # type: ignore[call-arg]
     return figure
+
+
+def _title(title: str, width: float) -> tuple[str, int, int]:
+    """A title in lines that fit into a figure of that width in inches, its size in points, and how many lines.
+
+    Smaller, where it takes more than two lines.
+    """
+    points, (normal, small) = TITLE_SIZES[0], TITLE_SIZES
+    room = (width - 0.2) * DOTS_PER_INCH
+    for points in (normal, small):
+        font = font_of(math.ceil(points * DOTS_PER_INCH / 72))
+        lines = wrapped(title, lambda text, font=font: font.getlength(text) <= room)  # type: ignore[misc]
+        if len(lines) <= 2:
+            break
+    return "\n".join(lines), points, len(lines)
+
+
+def _room(title: str | None, width: float) -> float:
+    """What a title takes of the height of a figure of that width, both in inches."""
+    if not title:
+        return 0.0
+    _, points, lines = _title(title, width)
+    return 2 * TITLE_MARGIN + lines * points * TITLE_SPACING / 72
 
 
 def _panels(
@@ -299,7 +356,8 @@ def _panels(
     """`count` panels, each on a scale of its own."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    figure = _figure((size[0] * columns, size[1] * rows + 0.3 * bool(title) + 0.2 * legend_rows), title)
+    width = size[0] * columns
+    figure = _figure((width, size[1] * rows + _room(title, width) + 0.2 * legend_rows), title)
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for panel in axes[count:]:
         panel.set_visible(False)
@@ -307,9 +365,16 @@ def _panels(
 
 
 def _multiples(
-    count: int, columns: int, limits: Limits, *, title: str | None = None, titles: bool = False, right: float = 0.1
+    count: int,
+    columns: int,
+    limits: Limits,
+    *,
+    title: str | None = None,
+    titles: bool = False,
+    right: float = 0.1,
+    bottom: float = 0.5,
 ) -> "tuple[Figure, list[Axes]]":
-    """`count` small panels on one scale, written at the edge. right: the margin there, in inches.
+    """`count` small panels on one scale, written at the edge. right, bottom: the margins there, in inches.
 
     Margins are given, not computed: a layout that measures every label takes two thirds of the time.
     """
@@ -317,9 +382,10 @@ def _multiples(
 
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    width, height, left, bottom, gap = 1.9, 1.2, 0.45, 0.5, 0.12 + 0.2 * titles
-    top = 0.1 + 0.3 * bool(title) + 0.2 * titles
-    inches = (left + columns * width + (columns - 1) * 0.12 + right, bottom + rows * height + (rows - 1) * gap + top)
+    width, height, left, gap = 1.9, 1.2, 0.45, 0.12 + 0.2 * titles
+    across = left + columns * width + (columns - 1) * 0.12 + right
+    top = 0.1 + _room(title, across) + 0.2 * titles
+    inches = (across, bottom + rows * height + (rows - 1) * gap + top)
     figure = _figure(inches, title, layout=None)
     figure.subplots_adjust(
         left=left / inches[0],

@@ -5,7 +5,7 @@ depends on the number and the size of the images only: pictures of one run can b
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +22,8 @@ MARGIN = 8
 LARGEST_FONT, SMALLEST_FONT = 14, 9
 LARGEST_SIDE = 256
 PANELS = 8
-BACKGROUND, INK = (255, 255, 255), (40, 40, 40)
+BACKGROUND, INK, MARK = (255, 255, 255), (40, 40, 40), (205, 45, 45)
+STRIPES = (196, 96, 88), (232, 178, 170)  # where a pixel is missing
 
 
 def grid(
@@ -35,18 +36,22 @@ def grid(
     limits: Limits = (0.0, 1.0),
     min_side: int = 48,
     group_rows: int | None = None,
+    border: int | None = None,
 ) -> Image.Image:
     """One picture of many images, row by row.
 
-    images: (N, C, H, W) or (N, H, W); values outside `limits` are clipped, not-a-number is drawn as the lower limit.
+    images: (N, C, H, W) or (N, H, W); values outside `limits` are clipped, not-a-number is hatched in red.
     columns: as many as make the grid square, unless given here or by `column_labels`.
     min_side: an image whose longer side is below it is enlarged by the smallest whole factor that reaches it.
     group_rows: a wider gap follows each group of so many rows.
+    border: a line is drawn across each image before this column of its pixels.
     """
     if not len(images):
         raise ValueError("a grid of no images")
     factor = math.ceil(min_side / max(images.shape[-2:]))
+    gone = _missing(images)
     tiles = [_tile(image, factor) for image in as_pixels(images, limits)]
+    tiles = [_hatched(tile, holes) if holes.any() else tile for tile, holes in zip(tiles, gone, strict=True)]
     columns = columns or (len(column_labels) if column_labels else math.ceil(math.sqrt(len(tiles))))
     columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
@@ -61,7 +66,11 @@ def grid(
     canvas = Image.new("RGB", (canvas_width, y_of[-1] + height + MARGIN), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     for index, tile in enumerate(tiles):
-        canvas.paste(tile, (x_of[index % columns], y_of[index // columns]))
+        at = x_of[index % columns], y_of[index // columns]
+        canvas.paste(tile, at)
+        if border is not None:
+            x = at[0] + round(border * width / gone.shape[2])
+            draw.line((x, at[1] - GAP, x, at[1] + height + GAP), fill=MARK)
     if title:
         draw.text((MARGIN, MARGIN), title, fill=INK, font=font_of(LARGEST_FONT), anchor="lt")
     for x, label in zip(x_of, column_labels or (), strict=False):
@@ -107,6 +116,18 @@ def reconstruction_grid(
     )
 
 
+def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures one below the other."""
+    if len(pictures) == 1:
+        return pictures[0]
+    size = max(picture.width for picture in pictures), sum(picture.height for picture in pictures)
+    canvas, y = Image.new("RGB", size, BACKGROUND), 0
+    for picture in pictures:
+        canvas.paste(picture, (0, y))
+        y += picture.height
+    return canvas
+
+
 def as_pixels(images: Values, limits: Limits = (0.0, 1.0)) -> np.ndarray:
     """Bytes for drawing: (N, H, W) grey or (N, H, W, 3) colour, `limits` brought to 0 and 255.
 
@@ -139,6 +160,26 @@ def _tile(pixels: np.ndarray, factor: int) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
+def _missing(images: Values) -> np.ndarray:
+    """Where pixels are not a number in any channel, (N, H, W), channels side by side as in `as_pixels`."""
+    array = as_array(images)
+    array = array[:, None] if array.ndim == 3 else array
+    missing: np.ndarray = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+    if missing.shape[1] in (1, 3):
+        return np.logical_or.reduce(missing, axis=1)
+    return np.concatenate([missing[:, channel] for channel in range(min(missing.shape[1], PANELS))], axis=-1)
+
+
+def _hatched(tile: Image.Image, missing: np.ndarray) -> Image.Image:
+    """A tile with stripes where pixels (H, W) are missing: no image has such a pattern by itself."""
+    holes = np.asarray(Image.fromarray(missing).resize(tile.size, Image.Resampling.NEAREST))
+    pixels = np.array(tile.convert("RGB"))
+    rows, columns = np.nonzero(holes)
+    stripes = np.array(STRIPES, np.uint8)
+    pixels[rows, columns] = stripes[(rows + columns) // 2 % 2]
+    return Image.fromarray(pixels)
+
+
 def _padded(images: np.ndarray, count: int, value: float) -> np.ndarray:
     missing = count - len(images)
     return np.concatenate([images, np.full((missing, *images.shape[1:]), value, images.dtype)]) if missing else images
@@ -155,6 +196,21 @@ def font_of(size: int, face: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
 def width_of(text: str) -> int:
     """In pixels, in the largest font."""
     return math.ceil(font_of(LARGEST_FONT).getlength(text))
+
+
+def wrapped(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """Lines that fit: broken between words, and within a word where that alone does not fit."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if fits(longer):
+            lines[-1] = longer
+            continue
+        lines += [""] if lines[-1] else []
+        for letter in word:
+            lines += [""] if lines[-1] and not fits(lines[-1] + letter) else []
+            lines[-1] += letter
+    return lines
 
 
 def _fit(text: str, width: int) -> tuple[str, ImageFont.FreeTypeFont]:
