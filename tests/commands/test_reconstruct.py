@@ -2,11 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from tests.commands.conftest import QUICK
 from vae_runner import Run
 from vae_runner.cli import main
+from vae_runner.reporting.grids import STRIPES
 
 
 def shown(capsys, *args: str) -> str:
@@ -44,3 +48,17 @@ def test_each_choice_has_a_picture_of_its_own(trained):
         assert main(["reconstruct", f"run={run}", *args]) == 0
     names = {path.name for path in (run / "images" / "reconstructions").glob("reconstruct_*n_3*")}
     assert names >= {"reconstruct_n_3.png", "reconstruct_n_3_seed_7.png", "reconstruct_split_train_n_3.png"}
+
+
+def test_missing_pixels_are_striped(tmp_path):
+    x = np.random.default_rng(0).random((60, 8, 8), dtype=np.float32)
+    x[:, 2:4, 2:4] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    run = tmp_path / "run"
+    data = ["data=arrays", f"data.path={tmp_path / 'x.npy'}", "corruption=missing"]
+    assert main(["train", *QUICK, *data, f"hydra.run.dir={run}"]) == 0
+    assert main(["reconstruct", f"run={run}", "n=3"]) == 0
+    epoch = max((run / "images" / "reconstructions").glob("epoch_*.png"))
+    for path in (run / "images" / "reconstructions" / "reconstruct_n_3.png", epoch):
+        with Image.open(path) as image:
+            assert (np.asarray(image.convert("RGB")) == STRIPES[0]).all(-1).any()

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from vae_runner.data.space import Space
-from vae_runner.reporting import pictures
+from vae_runner.reporting import figures, pictures
 from vae_runner.reporting.figures import line_plots
-from vae_runner.reporting.grids import grid, reconstruction_grid
+from vae_runner.reporting.grids import STRIPES, grid, reconstruction_grid
 from vae_runner.reporting.png import png, save
 
 IMAGES, VECTORS = Space((1, 8, 8), "unit"), Space((12,), "real")
@@ -64,13 +64,14 @@ def test_the_keys_of_a_piano_are_shaded_seven_white_and_five_black_to_the_octave
 def test_what_lies_beyond_the_end_of_a_sequence_is_left_white():
     x, mask = torch.zeros(1, 20, 88), torch.ones(1, 20, 1)
     mask[:, 5:] = 0
-    picture = np.asarray(pictures.draw_reconstructions(ROLL, x, x + 0.9, mask=mask))
-    whole = np.asarray(pictures.draw_reconstructions(ROLL, x, x + 0.9))
+    roll = Space((20, 88), "binary", ragged=True)
+    picture = np.asarray(pictures.draw_reconstructions(roll, x, x + 0.9, mask=mask))
+    whole = np.asarray(pictures.draw_reconstructions(roll, x, x + 0.9))
     assert picture.shape == whole.shape
     inked = np.nonzero((picture[..., 2] > 100) & (picture[..., 0] < 80))[1]
     wholly = np.nonzero((whole[..., 2] > 100) & (whole[..., 0] < 80))[1]
     assert (inked.max() - inked.min() + 1) * 4 == wholly.max() - wholly.min() + 1
-    lines = Space((20, 1), "real")
+    lines = Space((20, 1), "real", ragged=True)
     cut = pictures.draw_reconstructions(lines, x[..., :1], x[..., :1] + 1, mask=mask, limits=(0, 1))
     assert not same(cut, pictures.draw_reconstructions(lines, x[..., :1], x[..., :1] + 1, limits=(0, 1)))
 
@@ -150,3 +151,54 @@ def test_a_picture_is_read_back_to_the_pixel(tmp_path):
     assert same(Image.open(io.BytesIO(png(picture))), picture)
     assert [file.name for file in path.parent.iterdir()] == ["epoch_1.png"]
     assert png(picture) == path.read_bytes()
+
+
+def striped(picture):
+    array = np.asarray(picture)
+    return np.logical_or(*((array == stripe).all(-1) for stripe in STRIPES))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_missing_pixels_are_striped_in_target_and_input_but_not_in_the_reconstruction(channels):
+    x, mask = torch.rand(1, channels, 8, 8), torch.ones(1, channels, 8, 8)
+    mask[:, :, 2, 3] = 0
+    picture = pictures.draw_reconstructions(
+        Space((channels, 8, 8), "unit"), x * mask, x, x * mask, mask=mask, title="x"
+    )
+    rows, columns = np.nonzero(striped(picture))
+    assert len(rows) == 2 * 36
+    assert columns.max() - columns.min() == 5
+    assert not striped(pictures.draw_reconstructions(IMAGES, x[:, :1], x[:, :1], mask=torch.ones(1, 1, 8, 8))).any()
+
+
+def test_missing_values_are_gaps_in_curves(monkeypatch):
+    seen = []
+
+    def spy(series, *args, **settings):
+        seen.append((series, settings["title"]))
+        return line_plots(series, *args, **settings)
+
+    monkeypatch.setattr(figures, "line_plots", spy)
+    mask = torch.ones(2, 12)
+    mask[0, 4] = 0
+    x = (5 + torch.rand(2, 12)) * mask
+    pictures.draw_reconstructions(VECTORS, x, x, x, mask=mask, title="epoch 1")
+    series, title = seen[0]
+    assert title == "epoch 1; gaps: missing values"
+    assert series["target"].isnan().nonzero().tolist() == series["input"].isnan().nonzero().tolist() == [[0, 4, 0]]
+    assert not series["reconstruction"].isnan().any()
+
+
+def test_what_is_missing_moves_no_axis():
+    x, mask = torch.tensor([[0.0, 5.0, 6.0]]), torch.tensor([[0.0, 1.0, 1.0]])
+    assert pictures.limits_of(VECTORS, x, mask) == (5.0, 6.0)
+    assert pictures.limits_of(IMAGES, x, mask) == (0.0, 1.0)
+
+
+def test_missing_steps_at_the_end_of_series_of_one_length_are_missing():
+    x, mask = torch.zeros(1, 20, 1), torch.ones(1, 20, 1)
+    mask[:, 3] = mask[:, 15:] = 0
+    ended, missing = pictures.absent(Space((20, 1), "real"), x, mask)
+    assert (ended.sum(), missing.sum()) == (0, 6)
+    ended, missing = pictures.absent(Space((20, 1), "real", ragged=True), x, mask)
+    assert (ended.sum(), missing.sum()) == (5, 1)

@@ -64,6 +64,7 @@ def forecast(
         result.draws[:, :8].cpu(),
         result.prediction[:8].cpu(),
         known,
+        mask=None if batch.mask is None else batch.mask[:8].cpu(),
         title=f"{split} examples from step {known} on, error: {figures}; {opened.described}",
     )
     settings = {"prefix": prefix, "steps": steps, "split": split, "n": n, "draws": draws, "temperature": temperature}

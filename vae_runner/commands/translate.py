@@ -97,7 +97,9 @@ def translate(
         x,
         None if target is None else target[:shown],
         row_labels=names[:shown],
-        title=opened.described,
+        title=opened.described
+        if target is None
+        else pictures.with_legend(model.space, opened.described, target.isnan()),
         limits=pictures.limits_of(model.space, x),
     )
     settings: dict[str, Any] = {"input": None if input is None else Path(input).name, "input_is": input_is}

@@ -15,12 +15,16 @@ Pictures = tuple[Tensor, Tensor | None, list[str]]  # conditions, targets where 
 
 
 def of_examples(opened: Opened, split: str, n: int) -> Pictures:
-    """Conditions (n, ...) and targets of examples of the run's data, chosen by the seed, and their numbers."""
+    """Conditions (n, ...) and targets of examples of the run's data, chosen by the seed, and their numbers.
+
+    Not a number is what is missing.
+    """
     examples = opened.split(split)
     chosen = opened.chosen(examples, n)
     batch = opened.run.data.batch(examples, chosen)
     assert batch.c is not None
-    return batch.c.cpu(), batch.x.cpu(), [str(number) for number in chosen.tolist()]
+    x = batch.x if batch.mask is None else batch.x.masked_fill(batch.mask == 0, float("nan"))
+    return batch.c.cpu(), x.cpu(), [str(number) for number in chosen.tolist()]
 
 
 def of_files(model: Any, text: str, kind: str) -> Pictures:

@@ -8,6 +8,7 @@ ones every time (`limits_of` the data) and the pictures of two epochs can be com
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -15,15 +16,21 @@ from vae_runner.data.space import Space
 from vae_runner.reporting import figures, grids, rolls, texts
 from vae_runner.reporting.arrays import Values
 from vae_runner.reporting.figures import Limits
+from vae_runner.reporting.formats import number
 
 MOST_LINES = 8  # channels of a sequence that are still drawn as lines
 ROLL_COLUMNS, ROLL_SIDE = 4, 256  # a step of a piano roll is at least two pixels wide, where it is no longer than that
 LINE_COLUMNS, MOST_LINE_COLUMNS = 4, 6
 
 
-def limits_of(space: Space, x: Tensor) -> Limits:
-    """What is drawn as black and as white: 0 and 1, or the extremes of `x` where the space is unbounded."""
-    return figures.limits_of(x) if space.support == "real" else (0.0, 1.0)
+def limits_of(space: Space, x: Tensor, mask: Tensor | None = None) -> Limits:
+    """What is drawn as black and as white: 0 and 1, or the extremes of `x` where the space is unbounded.
+
+    mask: 1 where x counts; what does not is no extreme.
+    """
+    if space.support != "real":
+        return 0.0, 1.0
+    return figures.limits_of(x if mask is None else x.masked_fill(mask == 0, float("nan")))
 
 
 def draw_examples(
@@ -45,9 +52,9 @@ def draw_examples(
     if space.support == "categorical":
         rows = [texts.Row(text, label) for text, label in zip(x, of_each or [""] * len(x), strict=True)]
         return texts.page(rows, space.vocabulary, group=columns if of_each else None, title=title)
-    if _is_grid(space):
+    if is_grid(space):
         layout = _layout(space, columns, fixed=bool(row_labels))
-        return grids.grid(_as_images(space, x, limits), row_labels=row_labels, title=title, limits=limits, **layout)
+        return grids.grid(as_images(space, x, limits), row_labels=row_labels, title=title, limits=limits, **layout)
     across = columns if row_labels and columns <= MOST_LINE_COLUMNS else LINE_COLUMNS
     return figures.line_plots({"x": _as_lines(space, x)}, across, titles=titles or of_each, title=title, limits=limits)
 
@@ -65,17 +72,20 @@ def draw_reconstructions(
 ) -> Image.Image:
     """Targets with their reconstructions, and the encoder's input where it was corrupted; each (N, *shape).
 
-    mask: 1 where x counts; what lies beyond the end of a sequence is left out. In text, letters that differ are red.
+    mask: 1 where x counts. What lies beyond the end of a sequence is left out; where a value is missing, target and
+    input have a gap, or stripes in an image. In text, letters that differ are red.
     """
-    limits = limits or limits_of(space, x)
+    limits = limits or limits_of(space, x, mask)
     shown = {"target": x, "reconstruction": reconstruction, **({} if input is None else {"input": input})}
     if space.support == "categorical":
         rows = [texts.Row(tokens[i], name, x[i]) for i in range(len(x)) for name, tokens in shown.items()]
         return texts.page(rows, space.vocabulary, group=len(shown), title=title)
-    if space.sequence and mask is not None:
-        shown = {name: values.masked_fill(mask == 0, float("nan")) for name, values in shown.items()}
-    if _is_grid(space):
-        images = {name: _as_images(space, values, limits) for name, values in shown.items()}
+    ended, missing = absent(space, x, mask)
+    title = with_legend(space, title, missing)
+    shown = {name: values.masked_fill(ended, float("nan")) for name, values in shown.items()}
+    holes = {name: None if name == "reconstruction" else missing for name in shown}
+    if is_grid(space):
+        images = {name: as_images(space, values, limits, holes[name]) for name, values in shown.items()}
         return grids.reconstruction_grid(
             images["target"],
             images["reconstruction"],
@@ -84,7 +94,7 @@ def draw_reconstructions(
             limits=limits,
             **_layout(space, columns),
         )
-    series = {name: _as_lines(space, values) for name, values in shown.items()}
+    series = {name: _as_lines(space, _with_gaps(values, holes[name])) for name, values in shown.items()}
     return figures.line_plots(series, title=title, limits=limits)
 
 
@@ -94,15 +104,16 @@ def draw_traversals(
     values: Sequence[float],
     names: Sequence[str],
     *,
+    scale: str = "value of the latent",
     title: str | None = None,
     limits: Limits | None = None,
 ) -> Image.Image:
     """What is decoded while one latent moves: x (units, len(values), *shape), a row per unit.
 
-    names: of the units. Interpolations are the same picture, with a row per pair.
+    names: of the units. scale: what the values are. Interpolations are the same picture, with a row per pair.
     """
     limits = limits or limits_of(space, x)
-    labels = [f"{value:.2g}" for value in values]
+    labels = [number(value, 5 if float(value).is_integer() else 2) for value in values]
     if space.support == "categorical":
         rows = [
             texts.Row(tokens, f"{name}   {label}" if label == labels[0] else label)
@@ -110,8 +121,8 @@ def draw_traversals(
             for label, tokens in zip(labels, unit, strict=True)
         ]
         return texts.page(rows, space.vocabulary, group=len(values), title=title)
-    if _is_grid(space):
-        images = _as_images(space, x.flatten(0, 1), limits)
+    if is_grid(space):
+        images = as_images(space, x.flatten(0, 1), limits)
         return grids.grid(images, len(values), row_labels=names, column_labels=labels, title=title, limits=limits)
     lines = _as_lines(space, x.flatten(0, 1)).unflatten(0, x.shape[:2])
     channels = lines.shape[-1]
@@ -119,10 +130,37 @@ def draw_traversals(
     if channels > 1:
         names = [f"{name}, channel {channel + 1}" for name in names for channel in range(channels)]
     columns = channels if 1 < channels <= MOST_LINE_COLUMNS else LINE_COLUMNS
-    return figures.line_fans(panels, values, titles=names, title=title, columns=columns, limits=limits)
+    return figures.line_fans(panels, values, titles=names, title=title, columns=columns, limits=limits, scale=scale)
 
 
-def _is_grid(space: Space) -> bool:
+def absent(space: Space, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Where x (N, *shape) lies beyond the end of its sequence, and where a value is missing before that."""
+    if mask is None:
+        nowhere = torch.zeros_like(x, dtype=torch.bool)
+        return nowhere, nowhere
+    counts = (mask != 0).expand_as(x)
+    ended = torch.zeros_like(counts)
+    if space.ragged:
+        # nothing at all comes afterwards
+        later = counts.flatten(2).any(2).flip(1).cummax(1).values.flip(1)
+        ended = ~later.view(*later.shape, *[1] * (x.dim() - 2)).expand_as(x)
+    return ended, ~counts & ~ended
+
+
+def with_legend(space: Space, title: str | None, missing: Tensor) -> str | None:
+    """The title, and how missing values are drawn, where there are any."""
+    if not bool(missing.any()):
+        return title
+    legend = "red stripes: missing values" if is_grid(space) else "gaps: missing values"
+    return f"{title}; {legend}" if title else legend
+
+
+def _with_gaps(values: Tensor, missing: Tensor | None) -> Tensor:
+    return values if missing is None else values.masked_fill(missing, float("nan"))
+
+
+def is_grid(space: Space) -> bool:
+    """Whether examples are drawn as images, not as lines; of text neither is the case."""
     return space.image or (space.sequence and space.shape[-1] > MOST_LINES)
 
 
@@ -133,8 +171,9 @@ def _layout(space: Space, columns: int, fixed: bool = False) -> dict[str, Any]:
     return {"columns": min(columns, ROLL_COLUMNS), "min_side": ROLL_SIDE}
 
 
-def _as_images(space: Space, x: Tensor, limits: Limits) -> Values:
-    return rolls.as_images(x, limits) if space.sequence else x
+def as_images(space: Space, x: Tensor, limits: Limits, missing: Tensor | None = None) -> Values:
+    """What a grid is made of; not a number where values are missing."""
+    return rolls.as_images(x, limits, missing) if space.sequence else _with_gaps(x, missing)
 
 
 def _as_lines(space: Space, x: Tensor) -> Tensor:

@@ -7,21 +7,25 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vae_runner.data.tokens import END
-from vae_runner.reporting.grids import BACKGROUND, INK, LARGEST_FONT, MARGIN, font_of, width_of
+from vae_runner.reporting.grids import BACKGROUND, INK, LARGEST_FONT, MARGIN, MARK, font_of, width_of
 
 WIDTH = 100  # letters in a line
 LINE, GROUP_GAP = 18, 8
-WRONG, PALE = (205, 45, 45), (150, 150, 150)
+WRONG, PALE = MARK, (150, 150, 150)
 RETURN = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"  # stands for a line break
 
 
 @dataclass
 class Row:
-    """Tokens (T,) with a label before them; those that differ from the `target` (T,) are marked."""
+    """Tokens (T,) with a label before them; those that differ from the `target` (T,) are marked.
+
+    known: a line follows so many tokens.
+    """
 
     tokens: Tensor
     label: str = ""
     target: Tensor | None = None
+    known: int = 0
 
 
 def page(
@@ -50,6 +54,11 @@ def page(
             line, column = divmod(place, WIDTH)
             at = (left + column * letter, y + (line + 0.5) * LINE)
             draw.text(at, character, fill=colour, font=mono, anchor="lm")
+        if row.known:
+            known = len(_letters(Row(row.tokens[: row.known]), vocabulary))
+            line = min(known // WIDTH, height - 1)
+            x = left + (known - line * WIDTH) * letter - 1
+            draw.line((x, y + line * LINE, x, y + (line + 1) * LINE), fill=MARK)
         y += height * LINE
     return canvas
 
