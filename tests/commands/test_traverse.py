@@ -7,6 +7,7 @@ from PIL import Image
 from vae_runner import Run
 from vae_runner.cli import main
 from vae_runner.evaluation.traversals import traverse
+from vae_runner.reporting.formats import number
 
 
 @pytest.fixture
@@ -22,15 +23,15 @@ def batch(run):
 def test_units_come_in_the_order_of_their_kl(run, batch):
     with torch.no_grad():
         kl = run.model.infer(batch)[0].kl_units.mean(0)
-    result = traverse(run.model, batch, units=10)
+    (result,) = traverse(run.model, batch, units=10)
     order = kl.argsort(descending=True).tolist()
-    assert result.names == [f"z{unit}  {kl[unit]:.2f}" for unit in order]
+    assert result.names == [f"z{unit}  {number(float(kl[unit]), 3)}" for unit in order]
     assert result.use == "KL (nats)"
-    assert traverse(run.model, batch, units=2).names == result.names[:2]
+    assert traverse(run.model, batch, units=2)[0].names == result.names[:2]
 
 
 def test_a_unit_moves_across_the_codes_while_the_others_stay(run, batch):
-    result = traverse(run.model, batch, units=3, values=5, span=2.0, start=7)
+    (result,) = traverse(run.model, batch, units=3, values=5, span=2.0, start=7)
     assert result.values == [-2.0, -1.0, 0.0, 1.0, 2.0]
     with torch.no_grad():
         (codes,) = run.model.encode(batch)
@@ -45,14 +46,14 @@ def test_a_unit_moves_across_the_codes_while_the_others_stay(run, batch):
 @pytest.mark.parametrize("name", ["ae", "spatial_ae", "mixture"])
 def test_without_a_kl_by_unit_the_order_is_that_of_the_variance(name, trained):
     run = Run.load(trained(name), device="cpu")
-    result = traverse(run.model, run.data.batch(run.data.test, torch.arange(50)))
+    (result,) = traverse(run.model, run.data.batch(run.data.test, torch.arange(50)))
     assert result.use == "variance of the codes"
     variances = [float(text.split()[1]) for text in result.names]
     assert variances == sorted(variances, reverse=True)
 
 
 def test_one_example_alone_is_no_problem(run):
-    result = traverse(run.model, run.data.batch(run.data.test, torch.arange(1)))
+    (result,) = traverse(run.model, run.data.batch(run.data.test, torch.arange(1)))
     assert bool(result.x.isfinite().all())
 
 
@@ -65,3 +66,9 @@ def test_any_example_can_be_chosen_and_each_choice_has_a_picture(run):
         with Image.open(path) as image:
             pictures.append(image.tobytes())
     assert pictures[0] != pictures[1]
+
+
+def test_the_help_says_what_the_order_is(capsys):
+    assert main(["traverse", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "in the order of their KL, or of the variance of their codes where there is no KL by unit" in said

@@ -99,7 +99,7 @@ def test_a_traversal_moves_one_unit_and_holds_the_others():
     seen = []
     experiment.model.eval()
     hook = experiment.model.decoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    result = traverse(experiment.model, batch, units=3, values=5)
+    (result,) = traverse(experiment.model, batch, units=3, values=5)
     hook.remove()
     assert result.x.shape == (3, 5, 1, 8, 8)
     z = torch.stack(seen)
@@ -113,6 +113,6 @@ def test_units_are_traversed_in_the_order_of_their_kl():
     experiment = experiment_of()
     data = experiment.data
     batch = data.batch(data.train, torch.arange(64))
-    names = traverse(experiment.model, batch, units=4).names
+    names = traverse(experiment.model, batch, units=4)[0].names
     kl = [float(name.split()[1]) for name in names]
     assert kl == sorted(kl, reverse=True)

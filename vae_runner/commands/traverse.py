@@ -18,11 +18,11 @@ def main(args: Sequence[str]) -> int:
 def traverse(
     *,
     run: RunPath,
-    units: Annotated[int, Range(1, 100), "latent units shown, the most used first"] = 10,
+    units: Annotated[int, Range(1, 100), "latent units shown, those with the most KL (or variance) first"] = 10,
     span: Annotated[
-        float, Range(0, 100, open_low=True), "how far each goes, in standard deviations of its codes"
+        float, Range(0, 100, open_low=True), "how far a free number goes, in standard deviations of its codes"
     ] = 3.0,
-    steps: Annotated[int, Range(2, 50), "places on the way"] = 11,
+    steps: Annotated[int, Range(2, 50), "places on the way; of classes and codes, how many at most"] = 11,
     example: Annotated[int, Range(0), "the example that all others of its units are kept of, from 0"] = 0,
     split: SplitName = "test",
     weights: Weights = "best",
@@ -33,7 +33,9 @@ def traverse(
 ) -> int:
     """What each latent unit of a run's model does to an example: decoded while it moves and the others stay.
 
-    The picture, a row per unit in the order of their KL, goes into the run.
+    The picture goes into the run: a row per unit, in the order of their KL, or of the variance of their codes where
+    there is no KL by unit; its title says which. Units that are one of a few classes, or of the vectors of a codebook,
+    go through those instead, all or the `steps` that are used most.
     """
     opened = open_run(run, weights=weights, device=device, trust=trust, data_path=data_path, data_root=data_root)
     examples = opened.split(split)
@@ -44,6 +46,7 @@ def traverse(
 
     from vae_runner.evaluation import traversals
     from vae_runner.reporting import pictures
+    from vae_runner.reporting.traversals import draw_traversals
 
     indices = torch.arange(min(CODES, len(examples)), device=opened.run.device)
     start = example
@@ -52,14 +55,9 @@ def traverse(
     with opened.preserved():
         batch = opened.run.data.batch(examples, indices)
         result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, start=start)
-    image = pictures.draw_traversals(
-        opened.run.data.space,
-        result.x,
-        result.values,
-        result.names,
-        title=f"units by {result.use}, moved by standard deviations; {opened.described}",
-        limits=pictures.limits_of(opened.run.data.space, batch.x),
-    )
+    space = opened.run.data.space
+    limits = pictures.limits_of(space, batch.x, batch.mask)
+    image = draw_traversals(space, result, about=opened.described, limits=limits)
     settings = {"units": units, "span": span, "steps": steps, "example": example, "split": split, "weights": weights}
     opened.save(f"traversals/{file_name(traverse, **settings)}", image)
     return 0

@@ -62,6 +62,12 @@ def _one_hot(values: Tensor) -> Tensor:
     return torch.zeros_like(values).scatter_(3, values.argmax(3, keepdim=True), 1.0)
 
 
+def choices_of(start: int, stop: int, classes: int, like: Tensor) -> list[tuple[slice, Tensor]]:
+    """The channels of each variable from `start` to `stop`, and its one-hots, on the device of `like`."""
+    rows = torch.eye(classes, dtype=like.dtype, device=like.device)
+    return [(slice(first, first + classes), rows) for first in range(start, stop, classes)]
+
+
 def uniform_one_hots(latent_shape: tuple[int, ...], classes: int, like: Tensor) -> UniformCodes:
     """The uniform distribution over latents (V * C, *rest), on the device of `like`."""
     channels, *rest = latent_shape

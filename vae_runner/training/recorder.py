@@ -19,6 +19,7 @@ from vae_runner.reporting.console import Progress
 from vae_runner.reporting.figures import kl_bars, latent_map
 from vae_runner.reporting.flatten import flatten
 from vae_runner.reporting.tensorboard import TensorBoard
+from vae_runner.reporting.traversals import draw_traversals
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.budget import Budget
 from vae_runner.training.experiment import Experiment
@@ -45,7 +46,7 @@ class Recorder:
         self.fixed = fixed
         self.is_image = self.space.image
         self.shown = _first(fixed, SHOWN if self.is_image else LINES)
-        self.limits = pictures.limits_of(self.space, fixed.x)
+        self.limits = pictures.limits_of(self.space, fixed.x, fixed.mask)
         self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0, correction=0).sum())
         self.step = 0
 
@@ -143,7 +144,7 @@ class Recorder:
         with Preserved(self.model, self.device, seed=0):
             reconstruction = self.model.reconstruct(self.shown)
             samples, columns = self._shown_samples()
-            traversal = traverse(self.model, self.fixed)
+            traversals = traverse(self.model, self.fixed)
         corrupted = None if self.shown.input is self.shown.x else self.shown.input
         drawn = {
             "reconstructions": pictures.draw_reconstructions(
@@ -156,9 +157,7 @@ class Recorder:
                 mask=self.shown.mask,
             ),
             "samples": pictures.draw_examples(self.space, samples, columns=columns, title=title, limits=self.limits),
-            "traversals": pictures.draw_traversals(
-                self.space, traversal.x, traversal.values, traversal.names, title=title, limits=self.limits
-            ),
+            "traversals": draw_traversals(self.space, traversals, about=title, limits=self.limits),
         }
         if self.space.support == "categorical":
             self.tensorboard.text("samples", "\n".join(to_text(samples, self.space.vocabulary)), done, language="text")

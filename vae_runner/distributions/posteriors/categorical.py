@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.distributions.codes import UniformCodes, blocks
-from vae_runner.distributions.one_hots import OneHots, uniform_one_hots
+from vae_runner.distributions.one_hots import OneHots, choices_of, uniform_one_hots
 from vae_runner.distributions.posteriors.posterior import Posterior
 from vae_runner.settings import Range
 
@@ -42,6 +42,10 @@ class Categorical(Posterior):
     def forward(self, parameters: Tensor) -> OneHots:
         """q for parameters (N, D, *rest): logits."""
         return OneHots(parameters, self.classes, self.temperature if self.training else None, self.hard)
+
+    def choices(self) -> list[tuple[slice, Tensor]]:
+        """The one-hots of each variable."""
+        return choices_of(0, self.latent_shape[0], self.classes, self.zero)
 
     def uniform(self) -> UniformCodes:
         """Every class of every variable with the same chance."""

@@ -22,6 +22,7 @@ class Hyperspherical(Posterior):
     requires: ClassVar[dict[str, str]] = {
         "prior.over_codes": "its codes lie on a sphere, and the prior must too: type prior=uniform",
     }
+    on_sphere: ClassVar[bool] = True
     zeros: Tensor
 
     def __init__(self, latent_shape: tuple[int, ...]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae_runner.distributions.codes import UniformCodes
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal, bounded
-from vae_runner.distributions.one_hots import OneHots, uniform_one_hots
+from vae_runner.distributions.one_hots import OneHots, choices_of, uniform_one_hots
 from vae_runner.distributions.posteriors.posterior import Posterior
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
@@ -91,6 +91,10 @@ class Joint(Posterior):
         )
         one_hots = OneHots(logits, self.classes, self.temperature if self.training else None, self.hard)
         return Product(DiagonalGaussian(mean, bounded(log_variance)), one_hots, self.continuous, self.axis)
+
+    def choices(self) -> list[tuple[slice, Tensor]]:
+        """The one-hots of each variable; the channels before them are Gaussian."""
+        return choices_of(self.continuous, self.latent_shape[0], self.classes, self.zeros)
 
     def uniform(self) -> Product:
         """The standard normal, and every class with the same chance."""

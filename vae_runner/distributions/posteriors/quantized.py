@@ -103,6 +103,11 @@ class Quantized(Posterior):
         vectors = F.embedding(indices, self.codebook).unflatten(batch, self.grid)
         return vectors.movedim(-1, batch + 1).flatten(batch, batch + 1)
 
+    def choices(self) -> list[tuple[slice, Tensor]]:
+        """The vectors of the codebook, for each code of a place."""
+        starts = range(0, self.latent_shape[0], self.code_dim)
+        return [(slice(start, start + self.code_dim), self.codebook) for start in starts]
+
     def uniform(self) -> UniformCodes:
         """The uniform distribution over all sequences of codes."""
 
