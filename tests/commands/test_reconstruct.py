@@ -62,3 +62,10 @@ def test_missing_pixels_are_striped(tmp_path):
     for path in (run / "images" / "reconstructions" / "reconstruct_n_3.png", epoch):
         with Image.open(path) as image:
             assert (np.asarray(image.convert("RGB")) == STRIPES[0]).all(-1).any()
+
+
+def test_what_a_condition_shows_is_not_missing(trained):
+    run = trained("quadrants")
+    assert main(["reconstruct", f"run={run}", "n=3"]) == 0
+    with Image.open(run / "images" / "reconstructions" / "reconstruct_n_3.png") as image:
+        assert not (np.asarray(image.convert("RGB")) == STRIPES[0]).all(-1).any()

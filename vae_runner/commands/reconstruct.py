@@ -59,7 +59,7 @@ def reconstruct(
         result.x,
         None if batch.input is batch.x else batch.input,
         title=f"{split} examples, {figures}; {opened.described}",
-        mask=batch.mask,
+        mask=batch.known,
     )
     opened.save(f"reconstructions/{file_name(reconstruct, split=split, n=n, seed=seed, weights=weights)}", image)
     print(f"{len(batch)} {split} examples: {figures} nats")

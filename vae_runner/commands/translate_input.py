@@ -23,7 +23,7 @@ def of_examples(opened: Opened, split: str, n: int) -> Pictures:
     chosen = opened.chosen(examples, n)
     batch = opened.run.data.batch(examples, chosen)
     assert batch.c is not None
-    x = batch.x if batch.mask is None else batch.x.masked_fill(batch.mask == 0, float("nan"))
+    x = batch.x if batch.missing is None else batch.x.masked_fill(batch.missing, float("nan"))
     return batch.c.cpu(), x.cpu(), [str(number) for number in chosen.tolist()]
 
 

@@ -56,7 +56,7 @@ def traverse(
         batch = opened.run.data.batch(examples, indices)
         result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, start=start)
     space = opened.run.data.space
-    limits = pictures.limits_of(space, batch.x, batch.mask)
+    limits = pictures.limits_of(space, batch.x, batch.known)
     image = draw_traversals(space, result, about=opened.described, limits=limits)
     settings = {"units": units, "span": span, "steps": steps, "example": example, "split": split, "weights": weights}
     opened.save(f"traversals/{file_name(traverse, **settings)}", image)

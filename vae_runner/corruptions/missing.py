@@ -24,4 +24,4 @@ class Missing(MaskRandom):
     def __call__(self, batch: Batch) -> Batch:
         known = ~batch.x.isnan()
         mask = known.to(torch.float32) if batch.mask is None else batch.mask * known
-        return super().__call__(replace(batch, x=torch.where(known, batch.x, 0), mask=mask))
+        return super().__call__(replace(batch, x=torch.where(known, batch.x, 0), mask=mask, missing=~known))

@@ -51,6 +51,7 @@ class Batch:
 
     x: the target (N, *shape). input: what the encoder sees, x unless it was corrupted.
     y: class (N,), -1 where hidden, or factors (N, F). c: the condition, embedded by the model. mask: 1 where x counts.
+    missing: true where x is not known, which is only a part of what a mask leaves out.
     """
 
     x: Tensor
@@ -58,6 +59,14 @@ class Batch:
     y: Tensor | None = None
     c: Tensor | None = None
     mask: Tensor | None = None
+    missing: Tensor | None = None
+
+    @property
+    def known(self) -> Tensor | None:
+        """1 where there is something to draw; the part of an image that its condition shows does not count, but is."""
+        if self.x.dim() < 4:
+            return self.mask
+        return None if self.missing is None else (~self.missing).float()
 
     def __len__(self) -> int:
         return len(self.x)

@@ -46,7 +46,7 @@ class Recorder:
         self.fixed = fixed
         self.is_image = self.space.image
         self.shown = _first(fixed, SHOWN if self.is_image else LINES)
-        self.limits = pictures.limits_of(self.space, fixed.x, fixed.mask)
+        self.limits = pictures.limits_of(self.space, fixed.x, fixed.known)
         self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0, correction=0).sum())
         self.step = 0
 
@@ -154,7 +154,7 @@ class Recorder:
                 corrupted,
                 title=title,
                 limits=self.limits,
-                mask=self.shown.mask,
+                mask=self.shown.known,
             ),
             "samples": pictures.draw_examples(self.space, samples, columns=columns, title=title, limits=self.limits),
             "traversals": draw_traversals(self.space, traversals, about=title, limits=self.limits),
@@ -207,4 +207,5 @@ def _first(batch: Batch, n: int) -> Batch:
         y=None if batch.y is None else batch.y[:n],
         c=None if batch.c is None else batch.c[:n],
         mask=None if batch.mask is None else batch.mask[:n],
+        missing=None if batch.missing is None else batch.missing[:n],
     )
