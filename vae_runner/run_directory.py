@@ -176,6 +176,10 @@ class RunDirectory:
     def summary(self) -> dict[str, Any]:
         return read_json(self.path / "summary.json")
 
+    def evaluation(self) -> dict[str, Any]:
+        """What `vae-run evaluate` wrote last, or nothing."""
+        return read_json(self.path / "evaluation.json")
+
     def write_summary(self, figures: dict[str, Any]) -> None:
         write_json(self.path / "summary.json", figures)
 

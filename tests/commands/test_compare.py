@@ -355,3 +355,17 @@ def test_real_runs_compare(trained, tmp_path, monkeypatch):
     assert column(rows, "run") == ["vae", "ae"]
     assert column(rows, "variant") == ["vae", "ae"]
     assert column(rows, "state") == ["completed", "completed"]
+
+
+def test_figures_of_an_evaluation_are_columns_that_can_be_sorted_by(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, distance in [("far", 9.0), ("near", 1.0), ("between", 3.0)]:
+        run = make(Path(name), figures=nats(-100.0))
+        groups = {"samples": {"frechet_distance": distance, "features": "some"}, "latents": {"mutual_information": 7.0}}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "test": {"elbo": -1.0}, **groups}))
+    rows = compared("far", "near", "between", "sort=frechet_distance")
+    assert [row["run"] for row in rows] == ["near", "between", "far"]
+    assert [row["test frechet_distance"] for row in rows] == ["1.0", "3.0", "9.0"]
+    # what training takes too is shown as training took it
+    assert {row["test elbo"] for row in rows} == {"-100.0"}
+    assert {row["test mutual_information"] for row in rows} == {"1.0"}

@@ -13,8 +13,14 @@ from vae_runner.run_directory import RunDirectory
 
 HIGHER_IS_BETTER = (
     *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
+    *("log_likelihood", "log_likelihood_per_step", "annealed_log_likelihood", "psnr", "ssim"),
+    *("precision", "recall", "density", "coverage", "classes_present", "confident_share", "sharpness_ratio"),
+    *("linear_probe_accuracy", "knn_accuracy", "clusters_adjusted_rand", "clusters_normalised_information"),
+    *("clusters_silhouette", "ridge_r2", "mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness"),
+    *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
 )
-SHOWN = ("accuracy", *runs.FIGURES, "iw_bound")  # where any run has it; a narrow terminal leaves out the last
+# where any run has it; a narrow terminal leaves out the last
+SHOWN = ("accuracy", *runs.FIGURES, "iw_bound", "log_likelihood", "frechet_distance", "mig")
 CURVES = ("loss", "elbo", "log_px", "kl")
 OF_RUN = ("epochs", "seconds", "examples_per_second", "parameters")
 # settings of the data that leave its values as they are, so that the figures of runs that differ in them have a mean
@@ -22,6 +28,7 @@ OF_THE_SAME_DATA = {
     *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
     *(f"data.{key}" for key in ("validation", "test")),
 }
+NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
@@ -78,6 +85,16 @@ class Comparison:
         return column if is_figure else name  # `kl` is a group too
 
 
+def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
+    """The figures by group that `vae-run evaluate` took of a split, where it did."""
+    written = run.evaluation()
+    if written.get("groups_of") != split:
+        return {}
+    groups = [group for name, group in written.items() if isinstance(group, dict) and name not in NO_GROUPS]
+    pairs = (pair for group in groups for pair in group.items())
+    return {name: value for name, value in pairs if isinstance(value, int | float)}
+
+
 def compare(directories: Sequence[Path], split: str) -> Comparison:
     """The runs in `directories`, with the figures of one split. A run without figures is a row without them.
 
@@ -95,7 +112,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
                 "run": int(name) if name.isdecimal() else name,
                 **given,
                 "state": runs.state_of(run),
-                **{f"{split} {figure}": value for figure, value in figures.items()},
+                **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
                 "directory": str(directory),
             }
