@@ -28,7 +28,7 @@ class DIP(ELBO):
         *,
         kind: Literal["i", "ii"] = "i",
         off_diagonal: Weight = 10.0,
-        diagonal: Weight = 100.0,
+        diagonal: Weight = 0.1,
     ) -> None:
         super().__init__(model, examples)
         self.kind, self.off_diagonal, self.diagonal = kind, off_diagonal, diagonal
