@@ -84,3 +84,16 @@ def test_images_are_refused():
     model = build_model(config_of(), Space((1, 4, 4), "unit"))
     with pytest.raises(UserError, match=r"continues sequences.*\(1, 4, 4\)"):
         forecast(model, Batch(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)), 2)
+
+
+def test_guesses_without_a_model_pass_over_what_is_missing():
+    batch = batch_of(SERIES)
+    batch.mask = torch.ones(5, 6, 2)
+    batch.mask[0, 2, 0] = batch.mask[0, 0, 1] = 0
+    batch = Batch(batch.x * batch.mask, batch.x * batch.mask, mask=batch.mask)
+    errors = forecast(model_of("vrae", SERIES), batch, 3, draws=4).errors
+    last, mean = batch.x[:, 2:3].clone(), batch.x[:, :3].mean(1, keepdim=True)
+    last[0, 0, 0] = batch.x[0, 1, 0]
+    mean[0, 0, 0], mean[0, 0, 1] = batch.x[0, :2, 0].mean(), batch.x[0, 1:3, 1].mean()
+    for name, value in {"last value": last, "mean so far": mean}.items():
+        assert errors[name] == pytest.approx(float((value - batch.x[:, 3:]).square().mean()), rel=1e-5)

@@ -59,9 +59,22 @@ def forecast(
 
     counts = known * (step >= prefix) * (step < (prefix + steps if steps else len(step)))
     prediction = _centre(means, 0)
-    others = {"last value": x[:, prefix - 1 : prefix], "mean so far": _centre(x[:, :prefix], 1).unsqueeze(1)}
+    others = _without_a_model(x[:, :prefix], known.expand_as(x)[:, :prefix])
     predictions = {"forecast": prediction, **{name: value.expand_as(x) for name, value in others.items()}}
     return Forecast(drawn, prediction, {name: _error(value, x, counts) for name, value in predictions.items()})
+
+
+def _without_a_model(x: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """What guesses that know no more than the prefix say of every later step, (N, 1, *shape).
+
+    Values that are missing are passed over; where none is known the guess is 0, as a model is told.
+    """
+    if not x.is_floating_point():
+        return {"last value": x[:, -1:], "mean so far": _centre(x, 1).unsqueeze(1)}
+    step = torch.arange(1, x.shape[1] + 1, device=x.device).view(-1, 1)
+    last = (known * step).argmax(1, keepdim=True)
+    mean = (x * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp_min(1)
+    return {"last value": x.gather(1, last), "mean so far": mean}
 
 
 def _centre(x: Tensor, dimension: int) -> Tensor:
