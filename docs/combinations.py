@@ -65,7 +65,9 @@ def pair_refusal(first: str, second: str) -> str | None:
     overrides = [f"variant=[{first},{second}]"]
     data = choices_of(compose(overrides))["data"]
     space = next(kind.space for kind in KINDS.values() if f"data={data}" in kind.typed)
-    return refusal(overrides, space)
+    told = refusal(overrides, space)
+    contested = re.match(r"variant=\[.*\]: .* chooses (\w+)=", told or "")
+    return f"both choose the {contested[1]}: type {contested[1]}=... besides, for which" if contested else told
 
 
 def by_kind_keys() -> list[tuple[str, str]]:

@@ -42,7 +42,7 @@ class VAEGAN(Objective):
         *,
         feature_weight: Weight = 1.0,
         discriminator_learning_rate: Rate = 3e-4,
-        width: Width = 32,
+        width: Width = 16,
     ) -> None:
         super().__init__(model, examples)
         if model.space.sequence:
