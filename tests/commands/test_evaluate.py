@@ -123,3 +123,16 @@ def test_an_unknown_group_is_refused(trained, refused):
 def test_a_code_without_noise_has_no_likelihood_by_samples(trained):
     written = evaluated(trained("ae"), "samples=10", only="likelihood")
     assert written["not_taken"] == {"likelihood": "codes without noise have no density, so there is nothing to weigh"}
+
+
+@pytest.mark.parametrize("variant", ["vrnn", "vrae", "ss_vae", "vq_vae", "[cvae,hvae]"])
+def test_every_group_answers_for_other_kinds_of_models(variant, tmp_path):
+    run = tmp_path / "run"
+    small = ["architecture.width=8", "trainer=debug"]
+    assert main(["train", f"variant={variant}", *small, f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, "samples=2", "annealed=2", "generated=40", only="likelihood,latents,reconstruction")
+    assert "reconstruction" in written
+    assert {"likelihood", "latents"} <= {*written, *written["not_taken"]}
+    # chains start from the prior alone, and a latent for each step hangs on the steps before
+    has_density = "likelihood" in written
+    assert not has_density or (written["likelihood"]["annealed_log_likelihood"] is None) == (variant == "vrnn")
