@@ -29,7 +29,7 @@ def run_directory(trained, tmp_path):
 def test_a_run_comes_back_with_model_config_and_data(trained):
     run = Run.load(trained, device="cpu")
     assert run.model.sample(64).shape == (64, 1, 8, 8)
-    assert run.config["kl"]["weight"] == 4.0
+    assert run.config["kl"]["weight"] == 1.5
     assert run.data.space == run.model.space
     assert run.step == 4
     assert run.summary["steps"] == 4

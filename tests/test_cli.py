@@ -271,7 +271,7 @@ def test_cfg_shows_the_config_of_those_overrides_and_runs_nothing(capsys, elsewh
     run_hydra(lambda config: pytest.fail("nothing is to run"), ["--cfg", "job", "latent_dim=7", "variant=beta_vae"])
     printed = capsys.readouterr().out
     assert "latent_dim: 7\n" in printed
-    assert "weight: 4.0\n" in printed
+    assert "weight: 1.5\n" in printed
     assert list(elsewhere.iterdir()) == []
 
 

@@ -90,7 +90,10 @@ def test_a_variant_takes_the_kinds_of_data_that_the_table_says(tmp_path, files, 
 
 
 def test_a_pair_that_chooses_differently_in_one_group_is_refused():
-    assert COMBINATIONS.pair_refusal("iwae", "beta_tcvae") == "both choose the objective"
+    assert (
+        COMBINATIONS.pair_refusal("iwae", "beta_tcvae")
+        == "both choose the objective: type objective=... besides, for which"
+    )
 
 
 @pytest.mark.slow

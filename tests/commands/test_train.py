@@ -65,7 +65,7 @@ def test_a_run_leaves_the_whole_run_directory(capsys):
 def test_the_saved_config_is_resolved_and_names_its_options():
     assert train(*DEBUG, "variant=beta_vae") == 0
     config = yaml.safe_load((only_run() / "config.yaml").read_text())
-    assert config["kl"]["weight"] == 4.0
+    assert config["kl"]["weight"] == 1.5
     assert config["choices"]["variant"] == "beta_vae"
     assert "${" not in yaml.safe_dump(config)
 

@@ -122,19 +122,23 @@ class RecurrentEncoder(Encoder):
 class ConvolutionalEncoder(Encoder):
     """Residual convolutions of 3 steps, `depth` at each dilation 1, 2, 4, ..., until a step sees the whole sequence.
 
-    The vector is the mean and the maximum over the steps (dilations: van den Oord et al. 2016).
+    The vector is the mean and the maximum over the steps (dilations: van den Oord et al. 2016). Neither says where
+    something was, so the steps are told their places first.
     """
+
+    places: Tensor
 
     def __init__(self, steps: Steps, context: Shape, dropout: float, width: int, depth: int):
         super().__init__(steps, context, dropout)
         dilations = [2**i for i in range(max(1, math.ceil(math.log2(steps.length)))) for _ in range(depth)]
         self.entry = nn.Linear(self.inputs, width)
+        self.register_buffer("places", places(steps.length, width))
         self.layers = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in dilations)
         self.size = width
         self.shape = (2 * width,)
 
     def read(self, h: Tensor, there: Tensor) -> Tensor:
-        h, there = self.entry(h).transpose(1, 2), there[:, None]
+        h, there = (self.entry(h) + self.places[: h.shape[1]]).transpose(1, 2), there[:, None]
         for layer in self.layers:
             # what follows the end is kept at zero, as what follows the longest sequence is
             h = h + torch.relu(layer(h * there))
