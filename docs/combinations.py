@@ -52,6 +52,7 @@ def refusal(overrides: list[str], space: Space) -> str | None:
         config = compose(overrides)
         check(config)
         built = resolved(config)
+        make(built["corruption"], space)
         model = build_model(built, space)
         make(built["objective"], model, 100)
         make(built["kl"], 10, 100).require_levels(model.levels)
