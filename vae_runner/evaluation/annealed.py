@@ -5,6 +5,7 @@
 
 Neal 2001; for decoders, Wu et al. 2017. The transition is Hamiltonian Monte Carlo (Neal 2011, figure 2). E[w] = p(x):
 the log of the mean of w over chains is below log p(x) on average, the less so the longer and the more the chains are.
+The size of a chain's steps follows from which of its proposals were accepted, so this holds approximately.
 """
 
 import itertools

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian
+from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
+from vae_runner.distributions.priors.mixture import GaussianMixture
 from vae_runner.evaluation.aggregate_posterior import decompose
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 
@@ -21,7 +22,7 @@ def latents(subject: Subject) -> dict[str, Any]:
             top = subject.model.infer(batch)[-1]
             if not isinstance(top.q, DiagonalGaussian) or top.per_sample:
                 raise Inapplicable("the aggregate posterior is taken apart for Gaussian posteriors only")
-            if isinstance(top.p, DiagonalGaussian) and len(top.p.mean) == len(batch) > 1:
+            if subject.model.condition is not None and not isinstance(top.p, StandardNormal | GaussianMixture):
                 raise Inapplicable("the prior depends on the condition: there is no one aggregate posterior")
             found.append(top.q)
             prior = top.p

@@ -34,7 +34,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
         "examples": len(log_px),
         **_per_value(subject, float(log_px.sum())),
     }
-    return {**figures, **(_annealed(subject) if settings.temperatures else {})}
+    return {**figures, **(_annealed(subject, draws) if settings.temperatures else {})}
 
 
 def _affordable(subject: Subject) -> int:
@@ -74,14 +74,14 @@ def _counts(batch: Any, space: Any) -> tuple[float, float]:
     return float(counts.sum()), float(steps.sum())
 
 
-def _annealed(subject: Subject) -> dict[str, Any]:
+def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
     settings = subject.settings
     if isinstance(subject.model, VRNN):
         return {"annealed_log_likelihood": None}  # its latents follow from the examples: no chain can start without
     batch = next(iter(subject.batches(most=settings.annealed_examples)))
     with subject.preserved():
         found = annealed(subject.model, batch, temperatures=settings.temperatures, chains=settings.chains)
-        weighted = importance_weighted(subject.model, batch, settings.weights or MOST)
+        weighted = importance_weighted(subject.model, batch, draws)
     return {
         "annealed_log_likelihood": float(found.log_likelihood.mean()),
         "annealed_log_likelihood_standard_error": float(found.log_likelihood.std() / math.sqrt(len(batch))),
