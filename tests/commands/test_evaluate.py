@@ -144,3 +144,12 @@ def test_latents_are_taken_apart_where_one_prior_is_for_all(prior, answers, tmp_
     small = ["architecture.width=8", "trainer=debug", f"prior={prior}"]
     assert main(["train", "variant=cvae", *small, f"hydra.run.dir={run}"]) == 0
     assert ("latents" in evaluated(run, "split=train", "limit=1200", only="latents")) == answers
+
+
+def test_a_file_of_features_that_is_not_there_is_refused(trained, refused):
+    run = trained("vae")
+    assert "no.pth" in refused("evaluate", f"run={run}", "inception=no.pth", "device=cpu", unchanged=run)
+
+
+def test_a_list_of_no_groups_is_refused(trained, refused):
+    assert "only=: names no group; there are bound, " in refused("evaluate", f"run={trained('vae')}", "only=")

@@ -1,6 +1,6 @@
 """`vae-run evaluate run=DIR`: the figures of a run's model, taken anew, and those that training does not take."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from vae_runner.settings import Range
 
 if TYPE_CHECKING:
     from vae_runner.evaluation.evaluate import Evaluation
+    from vae_runner.evaluation.features import Features
     from vae_runner.evaluation.groups import Settings, Subject
 
 BOUND = "bound"  # the figures of training, which are always taken
@@ -65,6 +66,7 @@ def evaluate(
     )
     loaded = opened.run
     splits = opened.splits if split == "all" else {split: opened.split(split)}
+    make_features = _features(opened, inception)
 
     from vae_runner.evaluation import evaluate as evaluation
     from vae_runner.evaluation.groups import Settings
@@ -81,7 +83,7 @@ def evaluate(
     console.show(tables.as_rich(_table(results), title=opened.described))
     chosen = "test" if "test" in splits else next(reversed(splits))
     settings = Settings(weights=samples, temperatures=annealed, samples=generated)
-    subject = _subject(opened, chosen, limit, inception, settings)
+    subject = _subject(opened, chosen, limit, make_features, settings)
     groups, reasons = _figures_of_groups(subject, wanted, chosen)
     file = loaded.directory / "evaluation.json"
     how = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen}
@@ -99,6 +101,8 @@ def _groups(only: str | None) -> list[str]:
     if only is None:
         return list(GROUPS)
     names = [name.strip() for name in only.split(",") if name.strip()]
+    if not names:
+        raise UserError(f"only={only}: names no group; there are {', '.join([BOUND, *GROUPS])}")
     for name in names:
         if name not in (BOUND, *GROUPS):
             near = nearest(name, [BOUND, *GROUPS])
@@ -107,7 +111,9 @@ def _groups(only: str | None) -> list[str]:
     return [name for name in GROUPS if name in names]
 
 
-def _subject(opened: Opened, split: str, limit: int | None, inception: str | None, settings: "Settings") -> "Subject":
+def _subject(
+    opened: Opened, split: str, limit: int | None, make_features: "Callable[[], Features]", settings: "Settings"
+) -> "Subject":
     from vae_runner.evaluation.groups import Subject
 
     run = opened.run
@@ -116,22 +122,26 @@ def _subject(opened: Opened, split: str, limit: int | None, inception: str | Non
         run.data,
         opened.split(split),
         run.device,
-        lambda: _features(opened, inception),
+        make_features,
         limit=limit,
         seed=opened.seed,
         settings=settings,
     )
 
 
-def _features(opened: Opened, inception: str | None) -> Any:
-    """Those of a file, or of a network that is trained on the data once and kept, for all runs on the same data."""
+def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]":
+    """Gives those of a file, or of a network that is trained on the data once and kept, for all runs on the same data.
+
+    Raises UserError where the file cannot be used.
+    """
     import torch
 
     from vae_runner.evaluation import features, kept
 
     run = opened.run
     if inception is not None:
-        return features.InceptionFeatures(Path(inception).expanduser()).to(run.device)
+        given = features.InceptionFeatures(Path(inception).expanduser()).to(run.device)
+        return lambda: given
 
     def trained() -> features.Features:
         print("training a network on the data, to compare samples in its features")
@@ -140,7 +150,7 @@ def _features(opened: Opened, inception: str | None) -> Any:
             batch = run.data.batch(run.data.train, indices)
         return features.train_features(batch.x, batch.y, run.model.space)
 
-    return kept.kept(run.config["data"], trained).to(run.device)
+    return lambda: kept.kept(run.config["data"], trained).to(run.device)
 
 
 def _figures_of_groups(subject: "Subject", wanted: Sequence[str], split: str) -> tuple[dict[str, Any], dict[str, str]]:
