@@ -1,13 +1,13 @@
-"""A guard against operators that wait for the device."""
+"""A guard against operators that wait for the device, or that a recording of what it does cannot hold."""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class NoWaiting(TorchDispatchMode):
-    """Fails on operators whose result the host must have before it can go on."""
+    """Fails on operators whose result the host must have before it can go on, or that copy from the host's memory."""
 
-    waiting = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
+    waiting = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero", "lift_fresh")
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name.removeprefix("aten::").lstrip("_")

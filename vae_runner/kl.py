@@ -47,6 +47,7 @@ class KL(nn.Module):
             raise UserError(f"kl.weight={weight}: with kl.capacity, which is for the sum of levels, give one number")
         self.free_bits = free_bits
         self.full_capacity = capacity
+        self._written: float | None = None  # the share that the buffers hold
         # not persistent: they follow from the config and the step
         self.register_buffer("full_weight", torch.tensor(weight, dtype=torch.float32), persistent=False)
         self.register_buffer("weight", self.full_weight.clone(), persistent=False)
@@ -85,6 +86,9 @@ class KL(nn.Module):
         self._write(self.schedule(step))
 
     def _write(self, share: float) -> None:
+        if share == self._written:
+            return
+        self._written = share
         if self.full_capacity is None:
             torch.mul(self.full_weight, share, out=self.weight)
         else:

@@ -12,19 +12,21 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.nonfinite import NonFinite
+from vae_runner.training.step import TrainingStep
 
 RUN = [*QUICK, "data.limit=300"]
 
 
 def poison(monkeypatch, at, value=math.nan, forever=False):
-    original = Fitting.step
+    original = TrainingStep.compute
 
-    def poisoned(self, batch, step):
+    def poisoned(self, batch, playing):
+        step = int(self.sums.step)
         if step == at or (forever and step > at):
             batch.x[0] = value
-        original(self, batch, step)
+        original(self, batch, playing)
 
-    monkeypatch.setattr(Fitting, "step", poisoned)
+    monkeypatch.setattr(TrainingStep, "compute", poisoned)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_term_and_cause(tmp_path, monkeypatch):

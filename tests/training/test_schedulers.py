@@ -8,14 +8,8 @@ from vae_runner.training.optimizers import SGD
 
 
 def rates(factory, steps, steps_per_epoch=10, total=100):
-    optimizer = SGD(lr=1.0)([torch.nn.Parameter(torch.zeros(1))])
-    scheduler = factory(optimizer, steps_per_epoch, total)
-    found = []
-    for _ in range(steps):
-        found.append(float(optimizer.param_groups[0]["lr"]))
-        optimizer.step()
-        scheduler.step()
-    return found
+    schedule = factory(steps_per_epoch, total)
+    return [schedule.factor(step) for step in range(steps)]
 
 
 def test_cosine_warms_up_linearly_and_ends_at_its_final_share():
@@ -50,11 +44,36 @@ def test_exponential_multiplies_by_gamma_over_an_epoch():
     assert found[20] == pytest.approx(0.81)
 
 
-def test_plateau_drops_when_the_figure_stops_improving():
+@pytest.mark.parametrize(("patience", "threshold"), [(0, 1e-4), (2, 1e-4), (1, 0.05)])
+def test_plateau_agrees_with_torch(patience, threshold):
     optimizer = SGD(lr=1.0)([torch.nn.Parameter(torch.zeros(1))])
-    scheduler = schedulers.Plateau(gamma=0.5, patience=1)(optimizer, 10, 100)
-    for value in (3.0, 2.0, 2.0):
-        scheduler.step(value)
-    assert optimizer.param_groups[0]["lr"] == 1.0
-    scheduler.step(2.0)
-    assert optimizer.param_groups[0]["lr"] == 0.5
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=patience, threshold=threshold, min_lr=0.1
+    )
+    schedule = schedulers.Plateau(gamma=0.5, patience=patience, threshold=threshold, minimum=0.1)(10, 100)
+    generator = torch.Generator().manual_seed(0)
+    figures = 1 + torch.rand(40, generator=generator) / torch.arange(1, 41)
+    for step, figure in enumerate(figures.tolist()):
+        reference.step(figure)
+        schedule.validated(figure)
+        assert schedule.factor(step) == optimizer.param_groups[0]["lr"]
+    assert schedule.factor(40) < 1
+
+
+def test_plateau_counts_a_lower_figure_below_zero_as_better():
+    schedule = schedulers.Plateau(gamma=0.5, patience=0, threshold=0.01)(10, 100)
+    for figure in (-100.0, -102.0, -104.0):
+        schedule.validated(figure)
+    assert schedule.factor(0) == 1.0
+    schedule.validated(-104.5)
+    assert schedule.factor(0) == 0.5
+
+
+def test_plateau_goes_on_from_where_it_was_saved():
+    whole, again = (schedulers.Plateau(patience=1)(10, 100) for _ in range(2))
+    for figure in (3.0, 3.0):
+        whole.validated(figure)
+    again.load_state_dict(whole.state_dict())
+    for schedule in (whole, again):
+        schedule.validated(3.0)
+    assert whole.factor(0) == again.factor(0) == 0.5

@@ -51,8 +51,9 @@ def ms_ssim(x: Tensor, y: Tensor, window: Tensor) -> Tensor:
         else:
             x, y = F.avg_pool2d(x, 2, ceil_mode=True), F.avg_pool2d(y, 2, ceil_mode=True)
         factors.append(similarity.mean(2).clamp_min(SMALLEST))
-    shares = x.new_tensor(WEIGHTS[: len(factors)])
-    return torch.stack(factors, -1).pow(shares / shares.sum()).prod(-1).mean(1)
+    total = sum(WEIGHTS[: len(factors)])
+    powers = [factor ** (weight / total) for factor, weight in zip(factors, WEIGHTS, strict=False)]
+    return torch.stack(powers).prod(0).mean(1)
 
 
 class MSSSIM(Objective):

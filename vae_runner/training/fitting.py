@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
@@ -18,7 +18,10 @@ from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
+from vae_runner.training.optimizers import restore_state, state_of
+from vae_runner.training.recorded import RecordedSteps, Step, cuda_graph, on_side_stream
 from vae_runner.training.recorder import Recorder
+from vae_runner.training.schedulers import Schedule
 from vae_runner.training.signals import GracefulStop
 from vae_runner.training.step import Player, TrainingStep
 from vae_runner.training.watch import Watch
@@ -48,6 +51,7 @@ class Fitting:
             gradient_clip=trainer.gradient_clip,
             average=self.average,
         )
+        self.take = self._taker()
         self.sums = self.training_step.sums
         self.watch = Watch(self.budget.steps)
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
@@ -59,12 +63,25 @@ class Fitting:
     def _player(self, name: str, phase: Any) -> Player:
         optimizer = self.experiment.optimizer(phase.parameters, **phase.optimizer)
         factory, budget = self.experiment.scheduler, self.budget
-        scheduler = factory(optimizer, budget.steps_per_epoch, budget.steps) if factory else None
-        return Player(name, phase, optimizer, scheduler)
+        schedule = factory(budget.steps_per_epoch, budget.steps) if factory else Schedule()
+        return Player(name, phase, optimizer, schedule)
 
     # the loop's verbs
-    def step(self, batch: Batch, step: int) -> None:
-        self.training_step(batch, step)
+    def step(self, indices: Tensor, step: int) -> None:
+        """Trains on the examples at `indices` (N,), which lie on the device."""
+        self.training_step.advance(step)
+        self.take(indices, self.training_step.playing(step))
+
+    def _taker(self) -> Step:
+        """How a step is taken: plainly, or recorded and replayed."""
+
+        def plainly(indices: Tensor, playing: list[Player]) -> None:
+            data = self.experiment.data
+            self.training_step.compute(data.batch(data.train, indices), playing)
+
+        if self.experiment.device.type != "cuda" or not self.trainer.cuda_graphs:
+            return plainly
+        return RecordedSteps(on_side_stream(plainly), plainly, cuda_graph)
 
     def begin_epoch(self) -> None:
         self.sums.begin_epoch()
@@ -157,8 +174,7 @@ class Fitting:
         else:
             self.best["since"] += 1
         for player in self.players:
-            if hasattr(player.scheduler, "patience"):
-                player.scheduler.step(better)
+            player.schedule.validated(better)
 
     def _save_best(self, done: int) -> None:
         checkpoint.save(self.directory.best, self._weights(done))
@@ -191,8 +207,8 @@ class Fitting:
         cuda = torch.cuda.get_rng_state(experiment.device) if experiment.device.type == "cuda" else None
         state = {
             **self._weights(done),
-            "optimizers": {player.name: player.optimizer.state_dict() for player in self.players},
-            "schedulers": {player.name: player.scheduler.state_dict() for player in self.players if player.scheduler},
+            "optimizers": {player.name: state_of(player.optimizer) for player in self.players},
+            "schedules": {player.name: player.schedule.state_dict() for player in self.players},
             "average": self.average.state_dict() if self.average else None,
             "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
             "sums": self.sums.state_dict(),
@@ -213,9 +229,8 @@ class Fitting:
         try:
             experiment.objective.load_state_dict(state["objective"])
             for player in self.players:
-                player.optimizer.load_state_dict(state["optimizers"][player.name])
-                if player.scheduler:
-                    player.scheduler.load_state_dict(state["schedulers"][player.name])
+                restore_state(player.optimizer, state["optimizers"][player.name])
+                player.schedule.load_state_dict(state["schedules"][player.name])
             if self.average:
                 self.average.load_state_dict(state["average"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:

@@ -6,7 +6,7 @@ A factory called with parameters gives the optimizer; a phase of an objective ma
 from typing import Annotated, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vae_runner.settings import Range
 
@@ -21,17 +21,45 @@ class Optimizer:
 
     kind: Any  # a class of torch.optim
     fused = False
+    counts = True  # whether its steps depend on how many there were
 
     def __init__(self, **settings: Any):
         self.settings = settings
 
     def __call__(self, parameters: list[nn.Parameter], **changes: Any) -> torch.optim.Optimizer:
         settings = {**self.settings, **changes}
-        if self.fused:
-            settings["fused"] = True
-        elif parameters and parameters[0].device.type == "cuda":
-            settings["capturable"] = True  # its step count stays on the device
+        settings |= {"fused": True} if self.fused else {}
+        if parameters and (device := parameters[0].device).type == "cuda":
+            # the step count and the learning rate stay on the device, so that a recorded step finds them there
+            settings |= {"lr": torch.tensor(settings["lr"], device=device)}
+            settings |= {"capturable": True} if self.counts else {}
         return self.kind(parameters, **settings)
+
+
+def write_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the learning rate where it is kept: a number, or a tensor that stays the same one."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def state_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Its state, with the learning rate as a number, so that it can be loaded on any device. Waits for the device."""
+    state = optimizer.state_dict()
+    groups = [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]
+    return {**state, "param_groups": groups}
+
+
+def restore_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Brings back a state from whatever device; where things are kept and computed is as it is here."""
+    of_device = ("lr", "fused", "foreach", "capturable")
+    groups = [
+        {**saved, **{key: own[key] for key in of_device if key in own}}
+        for own, saved in zip(optimizer.param_groups, state["param_groups"], strict=True)
+    ]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 class Adam(Optimizer):
@@ -89,7 +117,7 @@ class RMSprop(Optimizer):
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if asked for."""
 
-    kind, fused = torch.optim.SGD, True
+    kind, fused, counts = torch.optim.SGD, True, False
 
     def __init__(self, *, lr: Rate = 1e-3, momentum: Share = 0.9, nesterov: bool = False, weight_decay: Decay = 0):
         super().__init__(lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)

@@ -1,14 +1,11 @@
-"""The learning rate over time. Lengths are in epochs; the rate is set at every step, and is a pure function of it.
+"""The learning rate over time. Lengths are in epochs; the rate is set before every step.
 
-Each factory is handed an optimizer, the steps of an epoch and of the run, and gives one of torch's schedulers, stepped
-after every optimizer step; `Plateau` alone is told the monitored figure after each validation.
+Each class is a factory that is handed the steps of an epoch and of the run, and gives the schedule of one optimizer.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any
-
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from vae_runner.settings import Range
 
@@ -16,18 +13,43 @@ Epochs = Annotated[float, Range(0)]
 Factor = Annotated[float, Range(0, 1, open_low=True)]
 
 
+class Schedule:
+    """What a learning rate is multiplied by at each step: here by one."""
+
+    def factor(self, step: int) -> float:
+        """For the step about to be taken, the first being 0."""
+        return 1.0
+
+    def validated(self, figure: float) -> None:
+        """Hears of the monitored figure after each validation, the lower the better."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What does not follow from the step."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class OfTime(Schedule):
+    """A function of the step alone."""
+
+    def __init__(self, factor: Callable[[int], float]):
+        self._factor = factor
+
+    def factor(self, step: int) -> float:
+        return self._factor(step)
+
+
 class Scheduler:
-    """A schedule that is a function of the epoch alone."""
+    """Gives schedules that are functions of the epoch alone."""
 
     def factor(self, epoch: float, epochs: float) -> float:
         """What the learning rate is multiplied by at that (fractional) epoch of a run of `epochs`."""
         raise NotImplementedError
 
-    def __call__(self, optimizer: Optimizer, steps_per_epoch: int, total_steps: int) -> Any:
-        def factor(step: int) -> float:
-            return self.factor(step / steps_per_epoch, total_steps / steps_per_epoch)
-
-        return LambdaLR(optimizer, factor)
+    def __call__(self, steps_per_epoch: int, total_steps: int) -> Schedule:
+        return OfTime(lambda step: self.factor(step / steps_per_epoch, total_steps / steps_per_epoch))
 
 
 class Cosine(Scheduler):
@@ -64,7 +86,10 @@ class Exponential(Scheduler):
 
 
 class Plateau:
-    """Multiplied by `gamma` when the monitored figure has not improved for `patience` validations."""
+    """Multiplied by `gamma` when the monitored figure has not improved for more than `patience` validations.
+
+    threshold: the share of the best figure so far by which a better one must differ from it. minimum: of the factor.
+    """
 
     def __init__(
         self,
@@ -72,9 +97,36 @@ class Plateau:
         gamma: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.5,
         patience: Annotated[int, Range(0)] = 3,
         threshold: Annotated[float, Range(0)] = 1e-4,
-        minimum: Annotated[float, Range(0)] = 0.0,
+        minimum: Annotated[float, Range(0, 1)] = 0.0,
     ):
-        self.settings = {"factor": gamma, "patience": patience, "threshold": threshold, "min_lr": minimum}
+        self.settings = {"gamma": gamma, "patience": patience, "threshold": threshold, "minimum": minimum}
 
-    def __call__(self, optimizer: Optimizer, steps_per_epoch: int, total_steps: int) -> ReduceLROnPlateau:
-        return ReduceLROnPlateau(optimizer, mode="min", **self.settings)  # type: ignore[arg-type]
+    def __call__(self, steps_per_epoch: int, total_steps: int) -> Schedule:
+        return OfValidations(**self.settings)
+
+
+class OfValidations(Schedule):
+    """The schedule of a plateau."""
+
+    def __init__(self, *, gamma: float, patience: float, threshold: float, minimum: float):
+        self.gamma, self.patience, self.threshold, self.minimum = gamma, patience, threshold, minimum
+        self.now, self.best, self.since = 1.0, math.inf, 0
+
+    def factor(self, step: int) -> float:
+        return self.now
+
+    def validated(self, figure: float) -> None:
+        # the share is of the size: a loss may be below zero
+        margin = self.threshold * abs(self.best) if math.isfinite(self.best) else 0.0
+        if figure < self.best - margin:
+            self.best, self.since = figure, 0
+        else:
+            self.since += 1
+        if self.since > self.patience:
+            self.now, self.since = max(self.now * self.gamma, self.minimum), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"now": self.now, "best": self.best, "since": self.since}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.now, self.best, self.since = state["now"], state["best"], state["since"]

@@ -4,7 +4,7 @@ Nothing in here waits for the device. Sums accumulate where they are computed, a
 there; both are read at logging points.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,8 @@ from vae_runner.evaluation.evaluate import figures_of, totals_of
 from vae_runner.kl import KL
 from vae_runner.objectives.objective import Phase
 from vae_runner.training.device import autocast
+from vae_runner.training.optimizers import write_rate
+from vae_runner.training.schedulers import Schedule
 
 NEVER = 2**62  # a step that no run reaches
 
@@ -26,7 +28,18 @@ class Player:
     name: str
     phase: Phase
     optimizer: torch.optim.Optimizer
-    scheduler: Any = None
+    schedule: Schedule = field(default_factory=Schedule)
+
+    def __post_init__(self) -> None:
+        self.full_rate = float(self.optimizer.param_groups[0]["lr"])
+        self._factor: float | None = None  # the one in force, once it was set
+
+    def advance(self, step: int) -> None:
+        """Sets the learning rate for a step; where it is kept in a tensor, without waiting for the device."""
+        factor = self.schedule.factor(step)
+        if factor != self._factor:
+            write_rate(self.optimizer, self.full_rate * factor)
+            self._factor = factor
 
 
 class Sums:
@@ -35,26 +48,27 @@ class Sums:
     Everything stays on the device until it is read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.names: list[str] = []
+        self.step = torch.zeros((), dtype=torch.int64, device=device)  # the one under way
 
-    def _start(self, names: list[str], like: Tensor) -> None:
-        exact = torch.float32 if like.device.type == "mps" else torch.float64
+    def _start(self, names: list[str], device: torch.device) -> None:
+        exact = torch.float32 if device.type == "mps" else torch.float64
         self.names = names
         # two rows, the window's and the epoch's; the last column counts the examples
-        self.totals = torch.zeros(2, len(names) + 1, dtype=exact, device=like.device)
-        self.bad = torch.zeros(len(names), dtype=torch.int64, device=like.device)
-        self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=like.device)
+        self.totals = torch.zeros(2, len(names) + 1, dtype=exact, device=device)
+        self.bad = torch.zeros(len(names), dtype=torch.int64, device=device)
+        self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=device)
 
-    def add(self, figures: dict[str, Tensor], examples: int, step: int) -> Tensor:
+    def add(self, figures: dict[str, Tensor], examples: int) -> Tensor:
         """Adds a step's figures unless one is not finite. Returns whether all were, as a boolean scalar."""
         values = torch.stack([*figures.values()])
         if not self.names:
-            self._start([*figures], values)
+            self._start([*figures], values.device)
         each = values.isfinite()
         finite = each.all()
         self.bad += ~each
-        self.first_bad = torch.where(finite, self.first_bad, self.first_bad.clamp(max=step))
+        self.first_bad.copy_(torch.where(finite, self.first_bad, torch.minimum(self.first_bad, self.step)))
         self.totals[:, :-1] += torch.where(finite, values, 0) * examples
         self.totals[:, -1] += finite * examples
         return finite
@@ -108,7 +122,11 @@ class Sums:
 
 
 class TrainingStep:
-    """Calls the objective on a batch and moves every player's parameters."""
+    """Calls the objective on a batch and moves every player's parameters.
+
+    What the host knows of a step is written to the device by `advance`, so that `compute` reads and writes device
+    memory alone, and can be recorded and replayed.
+    """
 
     def __init__(
         self,
@@ -124,14 +142,33 @@ class TrainingStep:
     ):
         self.model, self.objective, self.kl, self.players, self.device = model, objective, kl, players, device
         self.precision, self.gradient_clip, self.average = precision, gradient_clip, average
-        self.sums = Sums()
+        self.sums = Sums(device)
 
     def __call__(self, batch: Batch, step: int) -> None:
+        self.advance(step)
+        self.compute(batch, self.playing(step))
+
+    def playing(self, step: int) -> list[Player]:
+        """Whose turn it is."""
+        return [player for player in self.players if step % player.phase.every == 0]
+
+    def advance(self, step: int) -> None:
+        """Writes the number of the step, the weight of the KL at it and the learning rates to the device."""
+        self.sums.step.fill_(step)
+        self.kl.advance(step)
+        for player in self.players:
+            player.advance(step)
+
+    def compute(self, batch: Batch, playing: list[Player]) -> None:
+        """The forward pass, the gradients, and the updates of those who play."""
+        figures = self.gradients(batch, playing)
+        self.update(figures, len(batch), playing)
+
+    def gradients(self, batch: Batch, playing: list[Player]) -> dict[str, Tensor]:
+        """Leaves in every parameter that is played its gradient. Returns the step's figures, scalars."""
         with autocast(self.device, self.precision):
             losses, evidence = self.objective.losses(self.model, batch, self.kl)
         totals = totals_of(losses)
-        figures = figures_of(losses, totals, evidence)
-        playing = [player for player in self.players if step % player.phase.every == 0]
         for player in playing:
             parameters = player.phase.parameters
             # the forward pass is shared: only the last player may let go of it
@@ -139,17 +176,21 @@ class TrainingStep:
             gradients = torch.autograd.grad(totals[player.name], parameters, retain_graph=shared, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
+        return figures_of(losses, totals, evidence)
+
+    def update(self, figures: dict[str, Tensor], examples: int, playing: list[Player]) -> None:
+        """Adds the figures to the sums and, if they and the gradients are finite, moves the parameters."""
         norms = [torch.nn.utils.get_total_norm(_gradients(player)) for player in playing]
         for player in self.players:
             name = "gradient_norm" if player.name == "model" else f"gradient_norm_{player.name}"
             figures[name] = norms[playing.index(player)] if player in playing else norms[0].new_zeros(())
-        finite = self.sums.add(figures, len(batch), step)
+        finite = self.sums.add(figures, examples)
         for player, norm in zip(playing, norms, strict=True):
-            self._update(player, norm, finite)
+            self._move(player, norm, finite)
         if self.average:
             self.average.update()
 
-    def _update(self, player: Player, norm: Tensor, finite: Tensor) -> None:
+    def _move(self, player: Player, norm: Tensor, finite: Tensor) -> None:
         parameters = [parameter for parameter in player.phase.parameters if parameter.grad is not None]
         if self.gradient_clip is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
@@ -160,8 +201,6 @@ class TrainingStep:
             for parameter in parameters:  # elsewhere such a step is one of gradient zero
                 parameter.grad = torch.where(finite, parameter.grad, 0.0)  # type: ignore[arg-type]
         player.optimizer.step()
-        if player.scheduler is not None and not hasattr(player.scheduler, "patience"):
-            player.scheduler.step()
 
 
 def _gradients(player: Player) -> list[Tensor]:

@@ -43,6 +43,7 @@ class Trainer:
         evaluation_examples: Annotated[int, Range(2)] | None = None,
         nonfinite: Literal["stop", "skip"] = "stop",
         deterministic: bool = False,
+        cuda_graphs: bool = True,
     ):
         self.epochs, self.steps, self.default_steps, self.batch_size = epochs, steps, default_steps, batch_size
         self.device, self.precision, self.deterministic = device, precision, deterministic
@@ -51,6 +52,7 @@ class Trainer:
         self.validation_epochs, self.validation_steps = validation_epochs, validation_steps
         self.checkpoint_epochs, self.checkpoint_steps = checkpoint_epochs, checkpoint_steps
         self.log_steps, self.evaluation_examples = log_steps, evaluation_examples
+        self.cuda_graphs = cuda_graphs
 
     @classmethod
     def needs(cls, settings: dict[str, Any]) -> dict[str, str]:
@@ -88,8 +90,10 @@ class Trainer:
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is refused
         torch.use_deterministic_algorithms(self.deterministic)
+        if experiment.device.type == "cuda":
+            torch.cuda.set_device(experiment.device)  # where streams and graphs are made
         fitting = Fitting(self, experiment, directory)
-        budget, data, kl = fitting.budget, experiment.data, experiment.kl
+        budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
         start = fitting.restore(extended) if resume else 0
         logs, size = self.log_steps, self.batch_size
@@ -105,8 +109,7 @@ class Trainer:
                     fitting.begin_epoch()
                 if position == 0 or order is None:
                     order = budget.order(experiment.seed, epoch).to(experiment.device)
-                kl.advance(step)
-                fitting.step(data.batch(data.train, order[position * size : (position + 1) * size]), step)
+                fitting.step(order[position * size : (position + 1) * size], step)
                 done, last = step + 1, step + 1 == budget.steps
                 if done % logs == 0 or done == 1 or last:
                     fitting.log(done)

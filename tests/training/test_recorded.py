@@ -1,0 +1,108 @@
+"""Steps that are replayed do what steps do that are taken one by one: a recipe's step leaves nothing to Python."""
+
+import pytest
+import torch
+
+from tests.helpers import config_of
+from tests.replaying import replayed
+from tests.waiting import NoWaiting
+from vae_runner.build import build_experiment, build_trainer
+from vae_runner.config import Tree, configs_directory
+from vae_runner.run_directory import RunDirectory
+from vae_runner.training import optimizers
+from vae_runner.training.fitting import Fitting
+from vae_runner.training.recorded import WARM_UP, RecordedSteps
+
+VARIANTS = [f"variant={name}" for name in Tree([configs_directory()]).options("variant")]
+OTHERS = [
+    ("optimizer=sgd", "scheduler=cosine", "trainer.gradient_clip=1"),
+    ("optimizer=adamw", "scheduler=exponential", "trainer.ema=0.9", "kl=cyclical", "kl.free_bits=0.1"),
+    ("kl=linear", "kl.capacity=5"),
+    ("optimizer=rmsprop", "data.binarize=stochastic", "architecture.dropout=0.2"),
+    ("corruption=mask_block", "corruption.level=[0.1,0.5]", "architecture.normalisation=batch"),
+    ("architecture=resnet", "architecture.width=4", "trainer.precision=bf16"),
+    ("condition=image", "variant=cvae", "architecture=conv", "architecture.width=4"),
+    ("variant=vrnn", "data=text", "likelihood=categorical", "data.limit=700"),
+    ("variant=vrae", "data=text", "likelihood=categorical", "data.limit=700", "architecture.word_dropout=0.3"),
+]
+
+
+def fitting_of(tmp_path, *overrides):
+    torch.manual_seed(0)
+    config = config_of("trainer.batch_size=40", "architecture.width=16", *overrides)
+    fitting = Fitting(build_trainer(config), build_experiment(config), RunDirectory(tmp_path))
+    for player in fitting.players:
+        if player.optimizer.defaults.get("fused"):  # as on a GPU; the others can't, elsewhere
+            player.optimizer.param_groups[0]["lr"] = torch.tensor(player.full_rate)
+    torch.manual_seed(1)
+    return fitting
+
+
+def state_of(fitting):
+    """Every tensor that outlives a step."""
+    modules = [tensor for m in fitting.experiment.modules() for tensor in (*m.parameters(), *m.buffers())]
+    moments = [
+        value
+        for player in fitting.players
+        for entry in player.optimizer.state.values()
+        for value in entry.values()
+        if isinstance(value, torch.Tensor)
+    ]
+    sums = fitting.sums
+    averages = fitting.average.averages if fitting.average else []
+    return [*modules, *moments, *averages, sums.totals, sums.bad, sums.first_bad]
+
+
+def steps(fitting, count):
+    order = fitting.budget.order(0, 0)
+    for step in range(count):
+        size = 40 if step % 3 else 24  # two kinds of batches
+        fitting.step(order[step * 40 : step * 40 + size], step)
+
+
+@pytest.mark.parametrize("overrides", [*((variant,) for variant in VARIANTS), *OTHERS], ids=" ".join)
+def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
+    plain, recorded = (fitting_of(tmp_path / name, *overrides) for name in ("plain", "recorded"))
+    kinds = []
+    recorder = RecordedSteps(
+        recorded.take, recorded.take, lambda function: kinds.append(0) or replayed(function, lambda: state_of(recorded))
+    )
+    recorded.take = recorder
+    with NoWaiting():
+        steps(plain, 3 * (WARM_UP + 2))
+    random = torch.get_rng_state()
+    torch.manual_seed(1)
+    steps(recorded, 3 * (WARM_UP + 2))
+    assert len(kinds) == len(recorder.recordings) == 2
+    assert torch.equal(random, torch.get_rng_state())
+    for one, other in zip(state_of(plain), state_of(recorded), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)  # sums depend on where memory happens to lie
+
+
+def test_a_step_that_cannot_be_recorded_is_taken_plainly_and_said_once(tmp_path, caplog):
+    plain, recorded = (fitting_of(tmp_path / name) for name in ("plain", "recorded"))
+
+    def refuse(function):
+        raise RuntimeError("operation not permitted\nand more of it")
+
+    recorded.take = RecordedSteps(recorded.take, recorded.take, refuse)
+    with caplog.at_level("INFO"):
+        steps(plain, 15)
+        torch.manual_seed(1)
+        steps(recorded, 15)
+    said = [record.message for record in caplog.records if "recorded" in record.message]
+    assert said == ["steps are launched one kernel at a time, for they cannot be recorded: operation not permitted"]
+    for one, other in zip(state_of(plain), state_of(recorded), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_learning_rate_is_saved_as_a_number_and_read_back_where_it_was_kept(tmp_path):
+    fitting = fitting_of(tmp_path, "scheduler=exponential", "scheduler.gamma=0.5", "data.limit=400")
+    optimizer = fitting.players[0].optimizer
+    kept = optimizer.param_groups[0]["lr"]
+    steps(fitting, 10)
+    state = optimizers.state_of(optimizer)
+    assert state["param_groups"][0]["lr"] == pytest.approx(1e-3 * 0.5 ** (9 / fitting.budget.steps_per_epoch))
+    optimizers.restore_state(optimizer, state)
+    assert optimizer.param_groups[0]["lr"] == kept
+    assert optimizer.param_groups[0]["fused"]

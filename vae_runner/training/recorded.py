@@ -1,0 +1,98 @@
+"""Training steps that are recorded once and replayed: a GPU then runs a step without waiting for Python to launch it.
+
+A recording holds the kernels of one step and the memory they work on, nothing of the Python that launched them. So a
+step must find whatever differs from one to the next where the recording looks for it: the indices of the batch in one
+buffer, the step's number, the weight of the KL and the learning rates in tensors, noise in the device's generator.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vae_runner.training.step import Player
+
+log = logging.getLogger(__name__)
+
+WARM_UP = 3  # plain steps before a recording: libraries choose their kernels, optimizers make their moments
+
+Step = Callable[[Tensor, list[Player]], None]
+Record = Callable[[Callable[[], None]], Callable[[], None]]
+
+
+@dataclass
+class Recording:
+    """indices: of the batch, to be overwritten before each replay."""
+
+    indices: Tensor
+    replay: Callable[[], None]
+
+
+class RecordedSteps:
+    """Takes a step given the indices (N,) of its batch: the first few of a kind plainly, the others by replaying.
+
+    Steps are of one kind that have batches of one size and the same players. plain: takes a step, reading and writing
+    nothing but device memory; step: the same, to be recorded. record: from a function to another that repeats what the
+    first does to device memory; where it fails all steps are taken plainly.
+    """
+
+    def __init__(self, plain: Step, step: Step, record: Record):
+        self.plain, self.step, self.record = plain, step, record
+        self.taken: Counter[tuple[int, ...]] = Counter()
+        self.recordings: dict[tuple[int, ...], Recording] = {}
+        self.failed = False
+
+    def __call__(self, indices: Tensor, playing: list[Player]) -> None:
+        kind = (len(indices), *(id(player) for player in playing))
+        if kind not in self.recordings:
+            self.taken[kind] += 1
+            if self.failed or self.taken[kind] <= WARM_UP or not self._recorded(kind, indices, playing):
+                self.plain(indices, playing)
+                return
+        recording = self.recordings[kind]
+        recording.indices.copy_(indices)
+        recording.replay()
+
+    def _recorded(self, kind: tuple[int, ...], indices: Tensor, playing: list[Player]) -> bool:
+        """Records a step of that kind, which takes none. Returns whether it can be done."""
+        buffer = indices.clone()
+        try:
+            replay = self.record(lambda: self.step(buffer, playing))
+        except RuntimeError as error:
+            self.failed = True
+            log.info("steps are launched one kernel at a time, for they cannot be recorded: %s", _first_line(error))
+            return False
+        self.recordings[kind] = Recording(buffer, replay)
+        return True
+
+
+def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
+    """Records what a function launches on the current CUDA device, without running it. Returns what replays it.
+
+    Raises RuntimeError where it waits for the device, or launches what cannot be recorded.
+    """
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        function()
+    return graph.replay
+
+
+def on_side_stream(step: Step) -> Step:
+    """The same steps on another stream than the current one, as those before a recording have to be."""
+    side = torch.cuda.Stream()
+
+    def aside(indices: Tensor, playing: list[Player]) -> None:
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            step(indices, playing)
+        torch.cuda.current_stream().wait_stream(side)
+
+    return aside
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
