@@ -10,7 +10,6 @@ from tests.helpers import QUICK, config_of, fit
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
-from vae_runner.training.fitting import Fitting
 from vae_runner.training.nonfinite import NonFinite
 from vae_runner.training.step import TrainingStep
 

@@ -1,5 +1,7 @@
 """Independent coin flips: log p(x|z) = sum_d [ x_d log s_d + (1 - x_d) log(1 - s_d) ], s = sigmoid(logits).
 
+In its logits l it is an exponential family, sum_d [ x_d l_d - log(1 + exp(l_d)) ].
+
 On binary data this is a probability mass. On values between 0 and 1 it is the cross-entropy that tutorials minimise: a
 sensible loss, but normalised over {0, 1} only, and so no likelihood of grey levels; `continuous_bernoulli` is.
 """
@@ -7,11 +9,10 @@ sensible loss, but normalised over {0, 1} only, and so no likelihood of grey lev
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
-from vae_runner.distributions.numerics import at_least_float32, sum_event
+from vae_runner.distributions.numerics import at_least_float32, softplus, sum_event
 
 
 class IndependentBernoulli:
@@ -22,7 +23,7 @@ class IndependentBernoulli:
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """log p(x) in nats, (N,), of x (N, *shape) in [0, 1]."""
-        return -sum_event(F.binary_cross_entropy_with_logits(self.logits, x, reduction="none"), mask)
+        return sum_event(x * self.logits - softplus(self.logits), mask)
 
     @property
     def mean(self) -> Tensor:

@@ -28,12 +28,19 @@ def mean_of(logits: Tensor) -> Tensor:
 class LogNormaliser(torch.autograd.Function):
     """A(l), and E[x] as its derivative: differentiating the formula of A would lose all digits near 0."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, logits: Tensor) -> Tensor:
-        ctx.save_for_backward(logits)
-        # A(l) = max(l, 0) + log((1 - exp(-|l|)) / |l|), which cannot overflow
-        rate = logits.abs().clamp_min_(1e-30).neg_()
-        return rate.expm1().div_(rate).log_().add_(logits.clamp_min(0))
+    def forward(logits: Tensor) -> Tensor:
+        # A(l) = max(l, 0) + log((1 - exp(-|l|)) / |l|), which cannot overflow; near 0: -|l|/2 + l^2/24 - l^4/2880
+        rate, square = logits.abs(), logits.square()
+        series = square * (1 / 24 - square / 2880) - rate / 2
+        formula = rate.neg().exp_().neg_().add_(1).div_(rate).log_()
+        return torch.where(rate < NEAR_ZERO, series, formula).add_(logits.clamp_min(0))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

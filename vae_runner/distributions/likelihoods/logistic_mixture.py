@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vae_runner.data.space import Space
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
-from vae_runner.distributions.numerics import at_least_float32
+from vae_runner.distributions.numerics import at_least_float32, softplus
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -43,7 +43,7 @@ class LogisticMixture:
         centred = x - torch.stack([self._mean_of(channel, x) for channel in range(x.shape[2])], 2)
         above, below = (centred + half) * inverse_scales, (centred - half) * inverse_scales
         # s(a) - s(b) = s(a) s(-b) (1 - exp(b - a)): no difference of near numbers, however far in the tails
-        log_below, log_above = F.logsigmoid(above), F.logsigmoid(-below)
+        log_below, log_above = -softplus(-above), -softplus(below)
         within = log_below + log_above + torch.log(-torch.expm1(-2 * half * inverse_scales))
         level = level.unsqueeze(1)
         log_mass = torch.where(level == 0, log_below, torch.where(level == self.levels - 1, log_above, within))
