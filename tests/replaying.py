@@ -1,4 +1,4 @@
-"""What a CUDA graph does, on a CPU: operators and the memory they work on are recorded, and run without Python again."""
+"""What a CUDA graph does, on a CPU: operators and the memory they work on are kept, and run without Python again."""
 
 from collections.abc import Callable
 from typing import Any

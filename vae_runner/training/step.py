@@ -170,7 +170,8 @@ class TrainingStep:
             losses, evidence = self.objective.losses(self.model, batch, self.kl)
         totals = totals_of(losses)
         for player in playing:
-            player.optimizer.zero_grad()  # before, so that the new gradients can have the old ones' memory
+            for parameter in player.phase.parameters:
+                parameter.grad = None  # before, so that the new gradients can have the old ones' memory
         for player in playing:
             parameters = player.phase.parameters
             # the forward pass is shared: only the last player may let go of it
