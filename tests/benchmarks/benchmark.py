@@ -1,101 +1,147 @@
-"""The tutorial's job side by side: the tutorial's way, a bare loop, and `vae-run train`.
+"""The same job side by side: the tutorial's way, pythae's, a bare loop, and `vae-run train`.
 
-    python tests/benchmarks/benchmark.py [--epochs 1] [--rounds 3]
+    python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,recurrent] [--rounds 3]
 
-Alternates the three so that a machine that slows down slows all of them, and prints medians and ratios. Uses MNIST
-where VAE_RUNNER_DATA has it, else random images of the same size, with which losses mean nothing.
+All take turns in one go, so that a machine that slows down slows all of them; the table has medians, and what they are
+to the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is used where VAE_RUNNER_DATA has
+it, else images made up, with which the losses mean nothing; pythae where it is installed (`vae-runner[benchmark]`).
 """
 
 import argparse
+import itertools
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from jobs import JOBS, Job  # noqa: E402
+
+WAYS = {"tutorial": "the tutorial's way", "pythae": "pythae", "bare": "a bare loop"}
+FIT, STEPS = "vae-run train, the whole fit", "vae-run train, its steps"
 
 
-def mnist() -> tuple[torch.Tensor, torch.Tensor, str]:
-    """Training and test images, and what they are."""
-    from vae_runner.data.published.mnist import MNIST
+@dataclass
+class Timing:
+    """rate: examples per second. loss: -ELBO of the test examples in nats. memory: the largest resident set in MB."""
 
-    root = os.environ.get("VAE_RUNNER_DATA", "data")
-    if not (Path(root) / "MNIST" / "raw").is_dir():
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randint(0, 256, (70_000, 1, 28, 28), dtype=torch.uint8, generator=generator)
-        return images[:60_000], images[60_000:], "random images"
-    data = MNIST(name="MNIST", root=root, download=False, validation=0).open()
-    every = [split.take(torch.arange(len(split)))[0] for split in (data.train, data.test)]
-    return every[0], every[1], "MNIST"
+    rate: float
+    loss: float
+    memory: float
+    parameters: int
 
 
-def write_idx(folder: Path, train: torch.Tensor, test: torch.Tensor) -> None:
-    """The images as the idx files that torchvision and vae_runner read."""
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name, images in (("train", train), ("t10k", test)):
-        n = len(images).to_bytes(4, "big")
-        side = (28).to_bytes(4, "big")
-        (raw / f"{name}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + n + side + side + images.numpy().tobytes())
-        (raw / f"{name}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + n + bytes(len(images)))
+def run(command: Sequence[str]) -> tuple[str, float]:
+    """What a command printed, and its largest resident set in MB."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=output, stderr=errors, text=True)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)}\n{errors.read()}")
+        return output.read(), usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
 
 
-def tutorial(root: Path, epochs: int) -> tuple[float, float]:
-    """Seconds of training and the last running loss."""
-    command = [sys.executable, str(HERE / "tutorial.py"), str(root), str(epochs)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    lines = [json.loads(line) for line in printed.splitlines()]
-    return sum(line["seconds"] for line in lines), lines[-1]["train"]
+def other(way: str, job: Job, root: Path, epochs: int) -> dict[str, Timing]:
+    printed, memory = run([sys.executable, str(HERE / "ways.py"), way, job.name, str(root), str(epochs)])
+    figures = json.loads(printed.splitlines()[-1])
+    examples = len_of(root) * epochs
+    return {WAYS[way]: Timing(examples / figures["seconds"], figures["loss"], memory, figures["parameters"])}
 
 
-def bare(images: torch.Tensor, epochs: int) -> tuple[float, float]:
-    sys.path.insert(0, str(HERE))
-    from bare import train
-
-    started = time.perf_counter()
-    loss = train(images, epochs)
-    return time.perf_counter() - started, loss
-
-
-def runner(root: Path, epochs: int, place: Path) -> tuple[float, float]:
-    """The whole fit, with its validation, pictures, logs and checkpoints, as a process of its own."""
-    settings = ["experiment=tutorial_mnist", f"data.root={root}", f"trainer.epochs={epochs}", f"hydra.run.dir={place}"]
-    command = [sys.executable, "-m", "vae_runner", "train", *settings]
-    subprocess.run(command, check=True, capture_output=True)
+def ours(job: Job, root: Path, place: Path, epochs: int) -> dict[str, Timing]:
+    """The whole fit, with validation, pictures, logs and checkpoints; and the windows that have only steps in them."""
+    _, memory = run([sys.executable, "-m", "vae_runner", "train", *job.command(root, place, epochs, len_of(root))])
     summary = json.loads((place / "summary.json").read_text())
-    return summary["seconds"], summary["train_running"]["loss"]
+    lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+    windows = [
+        now["examples_per_second"]
+        for before, now in itertools.pairwise(lines)
+        if before["split"] == now["split"] == "train" and before["step"] > 1
+    ]
+    loss, parameters = summary["test"]["loss"], summary["parameters"]
+    if not job.bernoulli:  # without the constant of the density, which the others leave out
+        loss -= 0.5 * 1.8378770664093453 * job.shape[0] * job.shape[1]
+    return {
+        STEPS: Timing(statistics.median(windows), loss, memory, parameters),
+        FIT: Timing(summary["examples_per_second"], loss, memory, parameters),
+    }
+
+
+def len_of(root: Path) -> int:
+    import numpy as np
+
+    return len(np.load(root / "train.npy", mmap_mode="r"))
+
+
+def machine() -> str:
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = (names or [platform.processor()])[0]
+    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def compare(job: Job, rounds: int, epochs: int, most: int | None) -> None:
+    ways = [way for way in WAYS if way != "pythae" or find_spec("pythae")]
+    found: dict[str, list[Timing]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        job.make(root, most)
+        for turn in range(rounds):
+            for way in ways:
+                for name, timing in other(way, job, root, epochs).items():
+                    found.setdefault(name, []).append(timing)
+            for name, timing in ours(job, root, root / f"run{turn}", epochs).items():
+                found.setdefault(name, []).append(timing)
+        examples = len_of(root)
+    print(f"\n{job.name}: {examples} examples of {job.shape}, {epochs} epochs, batches of {job.batch_size}\n")
+    print("| | examples/s, median | least to most | to the tutorial's way | to a bare loop | test loss | peak MB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, timings in found.items():
+        rates = [timing.rate for timing in timings]
+        ratios = [
+            statistics.median(timing.rate / base.rate for timing, base in zip(timings, found[WAYS[way]], strict=True))
+            for way in ("tutorial", "bare")
+        ]
+        loss = statistics.median(timing.loss for timing in timings)
+        memory = max(timing.memory for timing in timings)
+        print(
+            f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {ratios[0]:.2f} | "
+            f"{ratios[1]:.2f} | {loss:.2f} | {memory:,.0f} |",
+            flush=True,
+        )
+    counts = {timings[0].parameters for timings in found.values()}
+    assert len(counts) == 1, f"the networks differ: {counts} parameters"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--jobs", default=",".join(JOBS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, help="instead of the job's own")
+    parser.add_argument("--examples", type=int, help="train on so many at most")
     arguments = parser.parse_args()
-    train, test, what = mnist()
-    print(f"{what}, {arguments.epochs} epochs of {len(train)}, {torch.get_num_threads()} threads")
-    rates: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        write_idx(root, train, test)
-        for turn in range(arguments.rounds):
-            for name, run in (
-                ("tutorial", lambda: tutorial(root, arguments.epochs)),
-                ("bare loop", lambda: bare(train, arguments.epochs)),
-                ("vae-run train, whole fit", lambda turn=turn: runner(root, arguments.epochs, root / f"run{turn}")),
-            ):
-                seconds, loss = run()
-                rates.setdefault(name, []).append(len(train) * arguments.epochs / seconds)
-                print(f"  {name:<26}{seconds:8.1f} s  last running loss {loss:8.2f}", flush=True)
-    first = statistics.median(rates["tutorial"])
-    for name, values in rates.items():
-        middle = statistics.median(values)
-        print(f"{name:<26}{middle:10,.0f} examples/s ({min(values):,.0f} to {max(values):,.0f})  {middle / first:.2f}x")
+    print(machine())
+    if not find_spec("pythae"):
+        print("without pythae, which is not installed: pip install 'vae-runner[benchmark]'")
+    for name in arguments.jobs.split(","):
+        job = JOBS[name]
+        compare(job, arguments.rounds, arguments.epochs or job.epochs, arguments.examples)
 
 
 if __name__ == "__main__":

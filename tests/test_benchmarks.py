@@ -1,0 +1,33 @@
+"""The benchmarks run: each way of training on a few examples. What they measure is for a quiet machine."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+@pytest.mark.parametrize("job", ["mlp", "recurrent", pytest.param("conv32", marks=pytest.mark.slow)])
+def test_every_way_trains_the_same_network_to_about_the_same_loss(job):
+    table = run("benchmark.py", "--jobs", job, "--rounds", "1", "--epochs", "1", "--examples", "1500")
+    rows = [line.split("|") for line in table.splitlines() if re.match(r"\| \w", line)]
+    names = {row[1].strip() for row in rows}
+    assert {"the tutorial's way", "a bare loop", "vae-run train, its steps"} <= names
+    losses = [float(row[6]) for row in rows]
+    assert max(losses) < 1.1 * min(losses)
+    assert all(float(row[2].replace(",", "")) > 0 for row in rows)
+
+
+def test_the_profile_of_a_step_accounts_for_its_operators():
+    table = run("profile_step.py", "data=digits", "architecture.width=8")
+    shares = [float(share) for share in re.findall(r"\| ([\d.]+)% \|", table)]
+    assert len(shares) >= 5
+    assert sum(shares) == pytest.approx(100, abs=1)
