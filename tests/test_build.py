@@ -6,7 +6,9 @@ import pytest
 import torch
 import yaml
 
+from tests.helpers import config_of
 from vae_runner import Run
+from vae_runner.build import build_experiment
 from vae_runner.cli import main
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import evaluate
@@ -96,3 +98,8 @@ def test_a_class_from_outside_is_used_only_when_trusted(run_directory, tmp_path,
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, vae_runner; sys.exit('torch' in sys.modules or 'hydra' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_precision_of_gpus_is_refused_elsewhere():
+    with pytest.raises(UserError, match=r"trainer\.precision=tf32: .* on cpu: type trainer\.precision=fp32"):
+        build_experiment(config_of("trainer.precision=tf32", "trainer.device=cpu"))

@@ -89,6 +89,7 @@ def build_experiment(config: Config) -> Experiment:
     kl = make(config["kl"], budget.steps_per_epoch, budget.steps).to(device)
     kl.require_levels(model.levels)
     _refuse_what_cannot_act(config, data, model)
+    _refuse_precision(config["trainer"]["precision"], device)
     for module in model.modules():
         if hasattr(module, "prepare"):
             module.prepare(data)
@@ -117,6 +118,14 @@ def _refuse_what_cannot_act(config: Config, data: Data, model: Any) -> None:
     if trainer["batch_size"] == 1 and any(isinstance(module, torch.nn.BatchNorm1d) for module in model.modules()):
         raise UserError(
             "trainer.batch_size=1: batch normalisation needs at least 2; or architecture.normalisation=layer"
+        )
+
+
+def _refuse_precision(precision: str, device: torch.device) -> None:
+    if precision == "tf32" and device.type != "cuda":
+        raise UserError(
+            f"trainer.precision=tf32: matrix products of NVIDIA GPUs, and this run is on {device.type}: "
+            f"type trainer.precision=fp32"
         )
 
 

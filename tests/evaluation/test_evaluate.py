@@ -29,6 +29,12 @@ def test_deterministic_figures_do_not_depend_on_the_block_size(monkeypatch):
     assert results[0].figures["active_units"] == results[1].figures["active_units"]
 
 
+def test_a_block_of_large_examples_has_fewer_of_them():
+    split = experiment_of("data=sprites", "data.limit=600", "architecture=conv").data.train
+    sizes = [len(indices) for indices in module.blocks(split, torch.device("cpu"))]
+    assert sizes == [module.VALUES // 64**2, 600 - module.VALUES // 64**2]
+
+
 def test_a_figure_is_the_same_whenever_it_is_taken_and_leaves_no_trace():
     experiment = experiment_of("data.binarize=stochastic", "architecture.dropout=0.5")
     experiment.model.train()

@@ -5,6 +5,7 @@ found, so that a figure is the same whenever it is taken.
 """
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ from vae_runner.data.splits import Split
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
 
-BLOCK = 1000  # examples at a time
+BLOCK = 1000  # examples at a time, or fewer, so that a block has at most
+VALUES = 2**21  # values: networks make tens of numbers of each
 STREAM = 0x5EED5EED  # evaluation draws other numbers than the initial weights, whatever the seeds are
 MUTUAL_INFORMATION_EXAMPLES = 512
 CODES = 10_000  # codes kept for maps, at most
@@ -43,8 +45,9 @@ class Evaluation:
 def blocks(split: Split, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:
     """The indices of a split, block by block; of the first `limit` examples."""
     n = len(split) if limit is None else min(len(split), limit)
-    for start in range(0, n, BLOCK):
-        yield torch.arange(start, min(start + BLOCK, n), device=device)
+    size = max(1, min(BLOCK, VALUES // math.prod(split.shape)))
+    for start in range(0, n, size):
+        yield torch.arange(start, min(start + size, n), device=device)
 
 
 class Preserved:

@@ -30,7 +30,7 @@ class Trainer:
         default_steps: Count = 5000,
         batch_size: Annotated[int, Range(1, 2**20)] = 128,
         device: str = "auto",
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Literal["fp32", "tf32", "bf16"] = "fp32",
         gradient_clip: Annotated[float, Range(0, open_low=True)] | None = None,
         ema: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = None,
         monitor: Literal["loss", "elbo", "log_px"] = "loss",
@@ -92,6 +92,7 @@ class Trainer:
         torch.use_deterministic_algorithms(self.deterministic)
         if experiment.device.type == "cuda":
             torch.cuda.set_device(experiment.device)  # where streams and graphs are made
+            torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
         fitting = Fitting(self, experiment, directory)
         budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
