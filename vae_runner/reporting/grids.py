@@ -128,6 +128,28 @@ def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
     return canvas
 
 
+def beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures side by side."""
+    size = sum(picture.width for picture in pictures), max(picture.height for picture in pictures)
+    canvas, x = Image.new("RGB", size, BACKGROUND), 0
+    for picture in pictures:
+        canvas.paste(picture, (x, 0))
+        x += picture.width
+    return canvas
+
+
+def note(text: str, width: int | None = None) -> Image.Image:
+    """Words as a picture, in lines of at most `width` pixels."""
+    room = width_of(text) if width is None else width - 2 * MARGIN
+    lines = wrapped(text, lambda line: width_of(line) <= room)
+    height = LARGEST_FONT + GAP * 2
+    canvas = Image.new("RGB", (room + 2 * MARGIN, len(lines) * height + 2 * MARGIN), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for row, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + row * height), line, fill=INK, font=font_of(LARGEST_FONT), anchor="lt")
+    return canvas
+
+
 def as_pixels(images: Values, limits: Limits = (0.0, 1.0)) -> np.ndarray:
     """Bytes for drawing: (N, H, W) grey or (N, H, W, 3) colour, `limits` brought to 0 and 255.
 

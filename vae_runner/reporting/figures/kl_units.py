@@ -1,0 +1,42 @@
+"""What each latent unit costs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from vae_runner.reporting.arrays import Values, as_array
+from vae_runner.reporting.figures.canvas import figure_of, image_of
+
+
+def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title: str | None = None) -> Image.Image:
+    """The KL term of each latent unit in nats per example, a mean over a batch; one array per level of a ladder.
+
+    active: units below it are drawn pale.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    levels = [kl_units] if isinstance(kl_units, Tensor | np.ndarray) else list(kl_units)
+    arrays = [as_array(level).reshape(-1).astype(float) for level in levels]
+    together = np.concatenate(arrays)
+    figure = figure_of((7.0, 3.2), title)
+    axes = figure.add_subplot()
+    start = 0
+    for level, values in enumerate(arrays):
+        colour = f"C{level % 10}"
+        bars = axes.bar(np.arange(start, start + len(values)), np.nan_to_num(values), color=colour, width=0.85)
+        for bar, value in zip(bars, values, strict=True):
+            bar.set_alpha(1.0 if value > active else 0.3)
+        if len(arrays) > 1:
+            bars.set_label(f"level {level + 1}: {values.sum():.2f} nats")
+        start += len(values)
+    if len(arrays) > 1:
+        axes.legend(frameon=False)
+    axes.set(xlabel="latent unit", ylabel="KL (nats)", xlim=(-0.7, len(together) - 0.3))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    count = int((together > active).sum())
+    axes.set_title(
+        f"{together.sum():.2f} nats, {count} of {len(together)} units with more than {active:g} nats", fontsize=10
+    )
+    return image_of(figure)

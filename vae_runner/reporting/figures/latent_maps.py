@@ -1,0 +1,170 @@
+"""Where codes lie, in two dimensions and in three."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from vae_runner.reporting.arrays import Values, as_array
+from vae_runner.reporting.figures.canvas import LEGEND_ENTRIES, figure_of, image_of, limits_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PRIOR = {"color": "0.75", "s": 8.0, "linewidths": 0, "zorder": 0}
+VIEWS = (-60.0, 30.0)  # degrees around the vertical axis: what one view hides the other shows
+
+
+def latent_map(
+    codes: Values,
+    labels: Values | None = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    prior: Values | None = None,
+    title: str | None = None,
+) -> Image.Image:
+    """Where the codes lie in two dimensions, coloured by class.
+
+    codes: (N, *latent), flattened; two dimensions are shown as they are, more through their first two principal
+    components, one as a histogram. labels: (N,) classes, or (N, F) factors of which the first is shown; a negative
+    class is hidden and drawn in grey. prior: samples from the prior (M, *latent), in pale grey behind the codes.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    points, classes = _finite(codes, labels)
+    behind = None if prior is None else _vectors(prior)
+    figure = figure_of((5.4, 4.4), title)
+    axes = figure.add_subplot()
+    if points.shape[1] == 1:
+        axes.set(xlabel="$z_1$", ylabel="examples")
+    elif points.shape[1] == 2:
+        axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", adjustable="datalim")
+    else:
+        points, shares, behind = principal_components(points, 2, behind)
+        axes.set(
+            xlabel=f"1st principal component ({shares[0]:.0%} of the variance)",
+            ylabel=f"2nd principal component ({shares[1]:.0%})",
+            aspect="equal",
+            adjustable="datalim",
+        )
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+    if behind is not None and points.shape[1] == 1:
+        weights = np.full(len(behind), len(points) / len(behind))  # as many as there are codes
+        axes.hist(behind[:, 0], bins=60, color="0.8", weights=weights, label="prior")
+    elif behind is not None:
+        axes.scatter(*behind.T, label="prior", **PRIOR)
+    _draw_codes(figure, [axes], points, classes, class_names, coloured=labels is not None)
+    return image_of(figure)
+
+
+def latent_map_3d(
+    codes: Values,
+    labels: Values | None = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+) -> Image.Image:
+    """Where the codes lie in three dimensions, coloured by class, from two sides.
+
+    Arguments as of `latent_map`; codes (N, *latent) of three dimensions or more. Three are shown as they are, more
+    through their first three principal components, and the title says which.
+    """
+    points, classes = _finite(codes, labels)
+    if points.shape[1] == 3:
+        shown, names = "all 3 latents as they are", ["$z_1$", "$z_2$", "$z_3$"]
+    else:
+        dimensions = points.shape[1]
+        points, shares, _ = principal_components(points, 3)
+        names = [f"{nth} ({share:.0%})" for nth, share in zip(("1st", "2nd", "3rd"), shares, strict=True)]
+        shown = f"the first 3 principal components of {dimensions} latents, {shares.sum():.0%} of the variance"
+    # a layout that is computed takes no account of the labels of three axes
+    figure = figure_of((9.6, 4.6), f"{title}: {shown}" if title else shown, layout=None)
+    panels = []
+    for left, side in zip((0.0, 0.46), VIEWS, strict=True):
+        axes: Any = figure.add_axes((left, 0.02, 0.43, 0.88), projection="3d")
+        axes.set(xlabel=names[0], ylabel=names[1], zlabel=names[2])
+        axes.view_init(elev=20, azim=side)
+        axes.tick_params(labelsize=7)
+        axes.set_box_aspect(np.maximum(np.ptp(points, axis=0), 1e-12), zoom=0.95)
+        axes.patch.set_alpha(0)
+        panels.append(axes)
+    _draw_codes(figure, panels, points, classes, class_names, coloured=labels is not None)
+    return image_of(figure)
+
+
+def principal_components(
+    points: np.ndarray, count: int, others: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The first principal components (N, count), their shares of the variance (count,), and those of other points.
+
+    The largest loading of each is made positive, so that the picture of the next epoch is not mirrored.
+    """
+    mean = points.mean(0)
+    centred = points - mean
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:count]
+    signs = np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(1)])
+    directions = directions * signs[:, None]
+    shares = singular**2 / max(float((singular**2).sum()), 1e-12)
+    missing = count - len(directions)  # few points span few dimensions
+    onto = np.pad(directions, ((0, missing), (0, 0))).T
+    return centred @ onto, np.pad(shares[:count], (0, missing)), None if others is None else (others - mean) @ onto
+
+
+def _finite(codes: Values, labels: Values | None) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, D) and their classes (N,), those that are finite."""
+    points = _vectors(codes)
+    classes = np.zeros(len(points), int) if labels is None else as_array(labels).reshape(len(points), -1)[:, 0]
+    finite = np.isfinite(points).all(1)
+    return points[finite], classes[finite]
+
+
+def _draw_codes(
+    figure: "Figure",
+    panels: "Sequence[Axes]",
+    points: np.ndarray,
+    classes: np.ndarray,
+    class_names: Sequence[str] | None,
+    coloured: bool,
+) -> None:
+    """The points (N, D) in each panel, which has as many dimensions; one legend for all."""
+    from matplotlib import colormaps
+
+    groups = [int(group) for group in np.unique(classes)]
+    shown = [group for group in groups if group >= 0]
+    many = len(shown) > LEGEND_ENTRIES
+    palette = colormaps["tab10" if len(shown) <= 10 else "viridis" if many else "tab20"]
+    bins = np.linspace(*limits_of(points), 60) if points.shape[1] == 1 else None
+    for group in groups:
+        # integers pick from a list of colours, fractions a place on a scale
+        place = shown.index(group) if group >= 0 else 0
+        colour = "0.75" if group < 0 else palette(place / max(len(shown) - 1, 1) if many else place)
+        name = class_names[group] if class_names and 0 <= group < len(class_names) else str(group)
+        label = None if not coloured else "hidden" if group < 0 else name
+        members = points[classes == group]
+        for axes in panels:
+            if bins is not None:
+                axes.hist(members[:, 0], bins=bins, color=colour, label=label, alpha=0.6)  # type: ignore[arg-type]
+            else:
+                size = float(np.clip(20000 / max(len(points), 1), 3, 25))
+                axes.scatter(*members.T, s=size, color=colour, label=label, alpha=0.7, linewidths=0)
+    is_laid_out = figure.get_layout_engine() is not None  # then room is made for what stands beside the panels
+    if coloured and many:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        place: dict[str, Any] = {"ax": list(panels)}
+        if not is_laid_out:
+            place = {"cax": figure.add_axes((0.93, 0.2, 0.015, 0.6))}
+        figure.colorbar(ScalarMappable(Normalize(shown[0], shown[-1]), palette), label="class", **place)
+    elif coloured and groups:
+        entries, names = panels[0].get_legend_handles_labels()
+        where = "outside right center" if is_laid_out else "center right"
+        figure.legend(entries, names, loc=where, frameon=False, markerscale=2)
+
+
+def _vectors(values: Values) -> np.ndarray:
+    array = as_array(values)
+    return array.reshape(len(array), -1)
