@@ -75,6 +75,32 @@ def test_samples_give_a_likelihood_with_its_error_that_more_samples_raise(traine
     assert many["draws"] == 200
 
 
+def test_the_bounds_grow_with_their_draws_and_end_at_the_likelihood(trained):
+    run = trained("vae")
+    found = evaluated(run, "samples=100", only="likelihood")["likelihood"]
+    bounds = [row["bound"] for row in found["bounds"]]
+    assert [row["draws"] for row in found["bounds"]] == [1, 2, 5, 10, 20, 50, 100]
+    assert bounds == sorted(bounds)
+    assert found["bounds"][-1] == {
+        "draws": 100,
+        "bound": found["log_likelihood"],
+        "standard_error": found["log_likelihood_standard_error"],
+    }
+    # of the same draws: the bound of one is the mean of the log weights of a hundred
+    assert bounds[0] == pytest.approx(evaluated(run)["test"]["elbo"], abs=0.3)
+    assert (run / "images" / "evaluation" / "bounds_test.png").is_file()
+
+
+@pytest.mark.parametrize(("latent_dim", "drawn"), [(2, False), (3, True), (5, True)])
+def test_codes_are_mapped_in_three_dimensions_where_they_have_as_many(latent_dim, drawn, tmp_path):
+    run = tmp_path / "run"
+    small = ["architecture.width=8", "trainer=debug", f"latent_dim={latent_dim}"]
+    assert main(["train", *small, f"hydra.run.dir={run}"]) == 0
+    evaluated(run)
+    assert (run / "images" / "evaluation" / "latents_test.png").is_file()
+    assert (run / "images" / "evaluation" / "latents_3d_test.png").is_file() == drawn
+
+
 def test_annealing_is_a_second_opinion_on_the_likelihood(trained):
     found = evaluated(trained("vae"), "annealed=60", "samples=500", only="likelihood")["likelihood"]
     assert found["annealed_log_likelihood"] == pytest.approx(found["log_likelihood_of_these"], abs=0.5)

@@ -1,5 +1,8 @@
 """The importance-weighted estimate of log p(x) where log p(x) is known."""
 
+import math
+
+import numpy as np
 import torch
 
 from tests.objectives.linear_gaussian import LinearGaussian, examples
@@ -28,3 +31,32 @@ def test_draws_made_in_parts_count_as_one_bound(monkeypatch):
             estimates.append(likelihood.importance_weighted(model, batch, 2000))
     torch.testing.assert_close(estimates[0], estimates[1], atol=0.1, rtol=0)
     assert not torch.equal(estimates[0], estimates[1])
+
+
+def test_each_bound_is_the_mean_over_groups_of_draws_that_share_none():
+    weights = np.random.default_rng(0).normal(size=(11, 3))
+    for draws in (1, 2, 5, 11):
+        groups = [weights[start : start + draws] for start in range(0, 11 - draws + 1, draws)]
+        expected = np.mean([np.log(np.exp(group).mean(0)) for group in groups], axis=0)
+        np.testing.assert_allclose(likelihood.bound(torch.from_numpy(weights), draws), expected)
+    assert [11 // draws for draws in (1, 2, 5, 11)] == [11, 5, 2, 1]
+
+
+def test_the_bound_of_one_draw_is_the_elbo_that_a_linear_gaussian_model_has_in_closed_form():
+    torch.manual_seed(0)
+    model, batch = LinearGaussian(), examples(40)
+    with torch.no_grad():
+        log_w = likelihood.log_weights(model, batch, 4000)
+        mean, variance = model.encoder(batch.x), model.log_variance.exp()
+        error = (batch.x - model.decoder(mean)).square().sum(1) + (model.decoder.weight.square() @ variance).sum()
+        log_px = -error / (2 * model.scale**2) - 1.5 * math.log(2 * math.pi * model.scale**2)
+        elbo = log_px - 0.5 * (variance + mean.square() - 1 - variance.log()).sum(1)
+    standard_errors = log_w.std(0) / 4000**0.5
+    assert ((likelihood.bound(log_w, 1) - elbo) / standard_errors).abs().max() < 4
+
+
+def test_draws_are_counted_in_ones_twos_and_fives():
+    assert likelihood.numbers_of_draws(1) == [1]
+    assert likelihood.numbers_of_draws(10) == [1, 2, 5, 10]
+    assert likelihood.numbers_of_draws(70) == [1, 2, 5, 10, 20, 50, 70]
+    assert likelihood.numbers_of_draws(5000)[-3:] == [1000, 2000, 5000]

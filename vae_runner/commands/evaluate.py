@@ -57,8 +57,9 @@ def evaluate(
 ) -> int:
     """The figures of a run's model: the bound as training takes it, then everything that can be said of such a model.
 
-    They are printed and written to evaluation.json in the run, with a map of the codes and the KL of each unit; what
-    cannot be said of a run is listed with the reason. docs/figures.md says what each figure is.
+    They are printed and written to evaluation.json in the run, with maps of the codes, the KL of each unit and the
+    bound as its draws grow as pictures; what cannot be said of a run is listed with the reason. docs/figures.md says
+    what each figure is.
     """
     wanted = _groups(only)
     opened = open_run(
@@ -92,6 +93,8 @@ def evaluate(
     print(file)
     for name, result in results.items():
         _draw(opened, name, result)
+    if "likelihood" in groups and groups["likelihood"]["draws"] > 1:
+        _draw_bounds(opened, chosen, groups["likelihood"])
     return 0
 
 
@@ -191,12 +194,23 @@ def _table(results: "dict[str, Evaluation]") -> list[dict[str, Any]]:
 
 
 def _draw(opened: Opened, split: str, result: "Evaluation") -> None:
-    from vae_runner.reporting.figures import kl_bars, latent_map
+    from vae_runner.reporting.figures import kl_bars, latent_map, latent_map_3d
 
     of = f"{split} examples, {opened.described}"
     class_names = opened.run.data.space.class_names
     codes = latent_map(result.codes, result.labels, class_names, title=f"codes of {of}")
     opened.save(f"evaluation/latents_{split}.png", codes)
+    if result.codes[0].numel() >= 3:
+        space = latent_map_3d(result.codes, result.labels, class_names, title=f"codes of {of}")
+        opened.save(f"evaluation/latents_3d_{split}.png", space)
     if result.kl_units is not None:
         bars = kl_bars(result.kl_units, title=f"KL by unit, {of}")
         opened.save(f"evaluation/kl_units_{split}.png", bars)
+
+
+def _draw_bounds(opened: Opened, split: str, likelihood: dict[str, Any]) -> None:
+    from vae_runner.reporting.figures import bound_curve
+
+    columns = ([row[key] for row in likelihood["bounds"]] for key in ("draws", "bound", "standard_error"))
+    title = f"bound on the log-likelihood of {likelihood['examples']} {split} examples, {opened.described}"
+    opened.save(f"evaluation/bounds_{split}.png", bound_curve(*columns, title=title))

@@ -1,6 +1,7 @@
 """log p(x), estimated by importance sampling: L_K = log 1/K sum_k p(x, z_k) / q(z_k|x)  (Burda et al. 2016, section 5).
 
-L_K is below log p(x) on average, the less so the larger K is.
+L_K is below log p(x) on average, the less so the larger K is. Of the same draws come those of fewer: a bound of k draws
+is the mean over as many groups of k of them as there are, which share none.
 """
 
 import math
@@ -18,10 +19,10 @@ BLOCK = 50  # examples at a time: fixed, so that each draws the same noise howev
 ROWS = 10_000  # examples times draws that are decoded at once
 
 
-def log_likelihood(
+def bounds(
     model: Any, data: Data, split: Split, device: torch.device, *, samples: int, limit: int | None = None, seed: int = 0
-) -> Tensor:
-    """L_K with K = `samples` of the first `limit` examples of a split, (N,), in nats, in double precision.
+) -> dict[int, Tensor]:
+    """L_K of the first `limit` examples of a split, (N,), in nats, in double precision, for K = 1, 2, 5, ... `samples`.
 
     Examples that are binarised as they are read come out the same for every model and K.
 
@@ -33,16 +34,33 @@ def log_likelihood(
         blocks = [data.batch(split, indices, of_data) for indices in torch.arange(n, device=device).split(BLOCK)]
         if not model(blocks[0]).has_density:
             raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
-        return torch.cat([importance_weighted(model, batch, samples) for batch in blocks])
+        found = []
+        for batch in blocks:
+            log_w = log_weights(model, batch, samples)
+            found.append({draws: bound(log_w, draws) for draws in numbers_of_draws(samples)})
+        return {draws: torch.cat([of_block[draws] for of_block in found]) for draws in found[0]}
 
 
 def importance_weighted(model: Any, batch: Any, samples: int) -> Tensor:
-    """L_K with K = `samples` of each example of a batch, (B,); the draws are made and weighed in parts."""
-    total = torch.full((len(batch),), -math.inf, dtype=torch.float64, device=batch.x.device)
-    left, part = samples, max(ROWS // len(batch), 1)
-    while left:
-        drawn = min(part, left)
-        log_w = model(batch, drawn).log_w.double()
-        total = torch.logaddexp(total, log_w.logsumexp(0))
-        left -= drawn
-    return total - math.log(samples)
+    """L_K with K = `samples` of each example of a batch, (B,)."""
+    return bound(log_weights(model, batch, samples), samples)
+
+
+def log_weights(model: Any, batch: Any, samples: int) -> Tensor:
+    """log p(x, z) - log q(z|x) of `samples` draws of z for each example, (samples, B); they are made in parts."""
+    part = max(ROWS // len(batch), 1)
+    parts = [min(part, samples - start) for start in range(0, samples, part)]
+    return torch.cat([model(batch, drawn).log_w.double() for drawn in parts])
+
+
+def bound(log_w: Tensor, draws: int) -> Tensor:
+    """L_K with K = `draws`, (B,), from log weights (S, B), S >= K: the mean over groups of draws that share none."""
+    groups = len(log_w) // draws
+    grouped = log_w[: groups * draws].unflatten(0, (groups, draws))
+    return (grouped.logsumexp(1) - math.log(draws)).mean(0)
+
+
+def numbers_of_draws(most: int) -> list[int]:
+    """1, 2, 5, 10, 20, 50, ... below `most`, and `most`."""
+    decades = (10**power for power in range(len(str(most))))
+    return [*(digit * decade for decade in decades for digit in (1, 2, 5) if digit * decade < most), most]

@@ -5,10 +5,11 @@ import time
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
-from vae_runner.evaluation.likelihood import BLOCK, importance_weighted, log_likelihood
+from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
 from vae_runner.models.vrnn import VRNN
 
 MOST = 5000  # draws, as in Burda et al. 2016
@@ -17,24 +18,37 @@ PROBE = 20  # draws by which the time is told
 
 
 def likelihood(subject: Subject) -> dict[str, Any]:
-    """Means over examples in nats, of log p(x), or log p(x|c) for a conditional model, with standard errors."""
+    """Means over examples in nats, of log p(x), or log p(x|c) for a conditional model, with standard errors.
+
+    `bounds` are L_K of fewer draws too, from 1 on, made of the same ones.
+    """
     model, settings = subject.model, subject.settings
     first = next(iter(subject.batches(most=BLOCK)))
     with subject.preserved():
         if not model(first).has_density:
             raise Inapplicable("codes without noise have no density, so there is nothing to weigh")
     draws = settings.weights or _affordable(subject)
-    log_px = log_likelihood(
+    found = bounds(
         model, subject.data, subject.split, subject.device, samples=draws, limit=subject.limit, seed=subject.seed
     )
+    log_px = found[draws]
     figures: dict[str, Any] = {
         "log_likelihood": float(log_px.mean()),
-        "log_likelihood_standard_error": float(log_px.std() / math.sqrt(len(log_px))),
+        "log_likelihood_standard_error": _standard_error(log_px),
         "draws": draws,
+        "bounds": [
+            {"draws": k, "bound": float(of_k.mean()), "standard_error": _standard_error(of_k)}
+            for k, of_k in found.items()
+        ],
         "examples": len(log_px),
         **_per_value(subject, float(log_px.sum())),
     }
     return {**figures, **(_annealed(subject, draws) if settings.temperatures else {})}
+
+
+def _standard_error(values: Tensor) -> float:
+    """Of the mean over examples."""
+    return float(values.std() / math.sqrt(len(values)))
 
 
 def _affordable(subject: Subject) -> int:
@@ -84,7 +98,7 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         weighted = importance_weighted(subject.model, batch, draws)
     return {
         "annealed_log_likelihood": float(found.log_likelihood.mean()),
-        "annealed_log_likelihood_standard_error": float(found.log_likelihood.std() / math.sqrt(len(batch))),
+        "annealed_log_likelihood_standard_error": _standard_error(found.log_likelihood),
         "annealed_acceptance": found.acceptance,
         "annealed_examples": len(batch),
         "log_likelihood_of_these": float(weighted.mean()),
