@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from vae_runner.config import Tree, configs_directory
+from vae_runner.reporting.published import Published
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -18,12 +19,15 @@ OWN = Tree([configs_directory()])
 
 
 def options(group: str) -> list[str]:
-    """A row for each option, with the line that `vae-run list` says of it."""
+    """A row for each option, with what `vae-run list` says of it."""
     default = OWN.groups[group].default
-    rows = ["| option | what it is |", "| --- | --- |"]
+    is_published = group == "experiment"
+    rows = ["| option | what it is |" + " published |" * is_published, "| --- | --- |" + " --- |" * is_published]
     for name, file in OWN.options(group).items():
         summary = OWN.summary(file).removesuffix("; the default")
-        rows.append(f"| {f'**`{name}`** (default)' if name == default else f'`{name}`'} | {_escaped(summary)} |")
+        row = f"| {f'**`{name}`** (default)' if name == default else f'`{name}`'} | {_escaped(summary)} |"
+        published = Published.of(OWN.body(file), file) if is_published else None
+        rows.append(row + f" {_escaped(str(published or ''))} |" * is_published)
     return rows
 
 

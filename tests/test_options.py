@@ -10,6 +10,8 @@ from tests.helpers import config_of, with_companions
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.errors import UserError
+from vae_runner.evaluation.groups import GROUPS
+from vae_runner.reporting.published import Published
 from vae_runner.run_directory import RunDirectory
 
 TREE = Tree([configs_directory()])
@@ -99,6 +101,9 @@ def test_an_experiment_runs_through(tmp_path, shared_data, monkeypatch, experime
     monkeypatch.setenv("VAE_RUNNER_DATA", str(shared_data))
     summary = take_steps(tmp_path, f"experiment={experiment}", "trainer=debug")
     assert math.isfinite(summary["test"]["loss"])
+    published = Published.of(config_of(f"experiment={experiment}"), tmp_path)
+    if published and published.figure.partition(".")[0] not in GROUPS:
+        assert published.ours(RunDirectory(tmp_path / "run")) is not None
 
 
 @pytest.mark.parametrize("shape", ["[8,8]", "[17,23]", "[28,28]", "[32,32]", "[48,64]", "[64,64]"])

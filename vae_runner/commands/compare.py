@@ -1,14 +1,16 @@
 """`vae-run compare DIR ...`: a table of runs and sweeps, and their curves."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.files import Overwrite, refuse_directory, writing
+from vae_runner.commands.files import Overwrite, new_png, refuse_directory, writing
+from vae_runner.commands.runs import DataPath, DataRoot, Seed, Trust
 from vae_runner.config.names import nearest_key
+from vae_runner.config.values import write
 from vae_runner.errors import UserError
 
 TABLE, MARKDOWN, PICTURE = FILES = ("compare.csv", "compare.md", "compare.png")
@@ -27,17 +29,33 @@ def compare(
     split: Annotated[Literal["test", "validation", "train"], "whose figures"] = "test",
     by: Annotated[str | None, "average runs that agree in these settings, as in by=variant,latent_dim"] = None,
     out: Annotated[str | None, "a directory for the files; null: the sweep's, or a new one in outputs/compare"] = None,
+    rate_distortion: Annotated[
+        str | None, "a new .png with the runs, or their averages, by rate (KL) and distortion (-log p(x|z))"
+    ] = None,
+    samples: Annotated[
+        str | None, "a new .png with samples, interpolations and the latent map of each run, for images"
+    ] = None,
+    seed: Seed = 0,
+    data_path: DataPath = None,
+    data_root: DataRoot = None,
+    trust: Trust = False,
     overwrite: Overwrite = False,
 ) -> int:
     """A table of runs: the settings in which they differ, how they ended, and their figures.
 
     A directory is a run, a sweep, or any with runs below it. The table is printed, and written with the training curves
-    of the runs as compare.csv, compare.md and compare.png.
+    of the runs as compare.csv, compare.md and compare.png. Runs of an experiment stand beside its published figure, and
+    those that differ in their seed alone also with mean and standard deviation. seed=, data.path=, data.root= and
+    trust= are for samples=, which loads the models; all else reads files alone.
     """
     directories = _runs_in(paths)
     place = _place(paths, out, overwrite)
+    opening = {"seed": seed, "data_path": data_path, "data_root": data_root, "trust": trust}
+    files = _pictures({"rate_distortion": rate_distortion, "samples": samples}, opening, overwrite)
 
+    from vae_runner.commands import compare_pictures
     from vae_runner.reporting import comparison, console, figures, png, tables
+    from vae_runner.reporting.better import is_better_high
     from vae_runner.run_directory import write_bytes
 
     compared = comparison.compare(directories, split)
@@ -45,33 +63,62 @@ def compare(
     column = compared.column_of(figure)
     rows: Sequence[tables.Row] = compared.rows
     columns = compared.columns_with(column) if sort else compared.columns
+    keys = None
     if by is not None:
         typed = [key.strip() for key in by.strip("[]").split(",")]
         keys = [_known("by", key, compared.given, compared.settings) for key in typed]
         if apart := [key for key in compared.scales if key not in keys]:
             print(f"figures of different data or likelihoods have no common mean: also by {', '.join(apart)}")
-        rows, columns = comparison.averages(compared, [*keys, *apart], column if sort else None)
+        keys += apart
+        rows, columns = comparison.averages(compared, keys, column if sort else None)
     if by and sort and column not in columns:
         raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
-    is_better_high = figure.removeprefix(f"{split} ") in comparison.HIGHER_IS_BETTER
-    highest = is_better_high if descending is None else descending
+    highest = is_better_high(figure.removeprefix(f"{split} ")) if descending is None else descending
     if any(column in row for row in rows):
         rows = tables.sorted_by(rows, column, highest)
+    images = {}
+    if "rate_distortion" in files:
+        images["rate_distortion"] = compare_pictures.rate_distortion(compared, rows, keys)
+    if "samples" in files:
+        images["samples"] = compare_pictures.samples(compared, **opening)
     shown = comparison.fitting(rows, columns, ["run", "state", column], console.console.width)
     console.show(tables.as_rich(rows, shown))
     if hidden := [name for name in columns if name not in shown]:
         print(f"too wide for {', '.join(hidden)}, which are in {TABLE}")
 
     listed = columns if by else [*columns, "directory"]
-    files = {TABLE: tables.as_csv(rows, listed), MARKDOWN: tables.as_markdown(rows, columns)}
+    texts = {TABLE: tables.as_csv(rows, listed), MARKDOWN: tables.as_markdown(rows, columns)}
+    several, of_several = ([], []) if by else comparison.over_seeds(compared)
+    if several:
+        console.show(tables.as_rich(several, of_several, title="over seeds"))
+        texts[MARKDOWN] += f"\nOver seeds:\n\n{tables.as_markdown(several, of_several)}"
+    for published in dict.fromkeys(held for held in compared.published if held):
+        print(f"published: {published}")
     logged = comparison.curves(compared)
     with writing(place, "type out=DIR"):
-        for name, text in files.items():
+        for name, text in texts.items():
             write_bytes(place / name, text.encode())
-        if drawn := comparison.drawable(logged):
-            png.save(place / PICTURE, figures.curves(logged, drawn))
-    print(f"in {place}: {', '.join([*files, *([PICTURE] if drawn else [])])}")
+        if metrics := comparison.drawable(logged):
+            png.save(place / PICTURE, figures.curves(logged, metrics))
+    print(f"in {place}: {', '.join([*texts, *([PICTURE] if metrics else [])])}")
+    for key, image in images.items():
+        with writing(files[key]):
+            print(png.save(files[key], image))
     return 0
+
+
+def _pictures(asked: Mapping[str, str | None], opening: Mapping[str, Any], overwrite: bool) -> dict[str, Path]:
+    """Where the pictures go that are asked for. opening: how models are to be opened.
+
+    Raises UserError where one cannot or must not be written, or no model is opened.
+    """
+    files = {key: new_png(key, file, overwrite) for key, file in asked.items() if file is not None}
+    if len(set(files.values())) < len(files):
+        raise UserError(f"samples={asked['samples']}: is the file of rate_distortion too; type another name")
+    if "samples" not in files and (needless := [key for key, value in opening.items() if value]):
+        key, value = needless[0].replace("_", "."), write(opening[needless[0]])
+        raise UserError(f"{key}={value}: is for samples=FILE.png, which is not asked for")
+    return files
 
 
 def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str]) -> str:

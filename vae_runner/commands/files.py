@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 from vae_runner.errors import UserError
 
-Overwrite: TypeAlias = Annotated[bool, "replace what out= names"]
+Overwrite: TypeAlias = Annotated[bool, "replace files of the names given"]
 
 
 def new_npz(out: str, overwrite: bool) -> Path:
@@ -24,6 +24,20 @@ def new_npz(out: str, overwrite: bool) -> Path:
     if file.exists() and not overwrite:
         raise UserError(f"out={file}: is there already; type another name, or overwrite=true")
     refuse_directory(file.parent, f"out={file}")
+    return file
+
+
+def new_png(key: str, out: str, overwrite: bool) -> Path:
+    """The .png that `key=` names.
+
+    Raises UserError, before anything is computed, where it cannot or must not be written.
+    """
+    file = Path(out).expanduser()
+    if file.suffix != ".png" or file.is_dir():
+        raise UserError(f"{key}={file}: must be a file that ends in .png; type {key}={file.with_suffix('.png')}")
+    if file.exists() and not overwrite:
+        raise UserError(f"{key}={file}: is there already; type another name, or overwrite=true")
+    refuse_directory(file.parent, f"{key}={file}")
     return file
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from vae_runner.config import Tree, nearest
 from vae_runner.config.names import one_of
 from vae_runner.errors import UserError
+from vae_runner.reporting.published import Published
 
 
 def main(args: Sequence[str]) -> int:
@@ -40,6 +41,8 @@ def _list_options(tree: Tree, group: str) -> None:
     width = max(map(len, options), default=0) + 3
     for name, file in options.items():
         print(f"{_marked(name, tree.groups[group].default):<{width}}{tree.summary(file)}")
+        if group == "experiment" and (published := Published.of(tree.body(file), file)):
+            print(f"{'':<{width}}published: {published}")
 
 
 def _marked(option: str, default: str) -> str:

@@ -17,6 +17,7 @@ from vae_runner.config.tree import RECIPES, place
 from vae_runner.config.unknown import line_of, unknown_key
 from vae_runner.config.values import complaint, write
 from vae_runner.errors import UserError
+from vae_runner.reporting.published import Published
 from vae_runner.settings import Range
 
 MISSING = "???"
@@ -31,6 +32,7 @@ class TopLevel:
         seed: Annotated[int, Range(0, 2**32 - 1)],
         latent_dim: Annotated[int, Range(1, 65536)],
         resume: str | None = None,
+        published: dict[str, Any] | None = None,
     ) -> None:
         raise NotImplementedError("a signature to check against, not a thing to make")
 
@@ -67,6 +69,9 @@ class _Checker:
     def check(self) -> None:
         top_level = {key: value for key, value in self.values.items() if key not in self.tree.nodes}
         self._check_settings("", top_level, self.handed_down)
+        if isinstance(published := self.values.get("published"), dict):
+            self.known |= {f"published.{name}" for name in settings_of(Published)}
+            self._check_settings("published.", published, settings_of(Published))
         classes: dict[str, type] = {}
         for group in self.tree.nodes:
             if group not in self.values:

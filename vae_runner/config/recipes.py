@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig
 
 from vae_runner.config.tree import Tree
@@ -37,8 +36,7 @@ def contested(config: DictConfig, choices: Mapping[str, Any], tree: Tree) -> lis
 
 def _chosen(kind: str, name: str, tree: Tree) -> dict[str, str]:
     """Group -> option of the `override /group: option` lines of a recipe."""
-    body = yaml.safe_load(tree.file(f"{kind}/{name}").read_text(encoding="utf-8")) or {}
-    lines = body.get("defaults") or [] if isinstance(body, dict) else []
+    lines = tree.body(tree.file(f"{kind}/{name}")).get("defaults") or []
     pairs = [pair for line in lines if isinstance(line, dict) for pair in line.items()]
     return {key.removeprefix("override").strip().lstrip("/"): option for key, option in pairs}
 

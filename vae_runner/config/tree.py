@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from vae_runner.errors import UserError
 
@@ -110,6 +113,15 @@ class Tree:
                     if re.search(pattern, line):
                         return place(file, number)
         return ""
+
+    @staticmethod
+    def body(file: Path) -> dict[str, Any]:
+        """What an option sets. Raises UserError where the file is not YAML."""
+        try:
+            body = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: not readable as YAML ({str(error).splitlines()[0]})") from error
+        return body if isinstance(body, dict) else {}
 
     @staticmethod
     def summary(file: Path) -> str:

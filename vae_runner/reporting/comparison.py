@@ -8,17 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.reporting import runs, tables
+from vae_runner.reporting.better import without_draws
 from vae_runner.reporting.formats import cell
+from vae_runner.reporting.published import Published
 from vae_runner.run_directory import RunDirectory
 
-HIGHER_IS_BETTER = (
-    *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
-    *("log_likelihood", "log_likelihood_per_step", "annealed_log_likelihood", "psnr", "ssim"),
-    *("precision", "recall", "density", "coverage", "classes_present", "confident_share", "sharpness_ratio"),
-    *("linear_probe_accuracy", "knn_accuracy", "clusters_adjusted_rand", "clusters_normalised_information"),
-    *("clusters_silhouette", "ridge_r2", "mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness"),
-    *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
-)
 # where any run has it; a narrow terminal leaves out the last
 SHOWN = ("accuracy", *runs.FIGURES, "iw_bound", "log_likelihood", "frechet_distance", "mig")
 CURVES = ("loss", "elbo", "log_px", "kl")
@@ -28,7 +22,13 @@ OF_THE_SAME_DATA = {
     *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
     *(f"data.{key}" for key in ("validation", "test")),
 }
+# of evaluation.json: what is made of K draws, and is comparable where K is the same
+OF_DRAWS = (
+    *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
+    *("bits_per_dimension", "perplexity"),
+)
 NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
+HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
@@ -37,7 +37,7 @@ class Comparison:
     """rows: everything known of each run. given: all their settings, settings: the columns in which runs differ.
 
     by_hand: those of them that somebody set for some run. figures: those that any run has, named after their split:
-    `test elbo`.
+    `test elbo`. published: what each run is held against, in the order of rows.
     """
 
     rows: list[dict[str, Any]]
@@ -46,12 +46,14 @@ class Comparison:
     by_hand: list[str]
     figures: list[str]
     split: str
+    published: list[Published | None]
 
     @property
     def columns(self) -> list[str]:
         known = [row for row in self.rows if row["parameters"] is not None]
         size = tables.differing(known, ["parameters"])
-        return ["run", *self.settings, "state", *self.figures, *size, "epochs", "seconds"]
+        held = list(HELD) if any(self.published) else []
+        return ["run", *self.settings, "state", *held, *self.figures, *size, "epochs", "seconds"]
 
     def columns_with(self, column: str) -> list[str]:
         """The columns of the table, and this one among the settings or the figures where it is not shown by itself."""
@@ -72,14 +74,27 @@ class Comparison:
         """What rows can be sorted by: figures, with or without their split, and every other column, shown or not."""
         columns = tables.columns_of(self.rows)
         own = [column.removeprefix(f"{self.split} ") for column in columns]
-        return [*dict.fromkeys([*runs.FIGURES, *own, *columns])]
+        of_one_number_of_draws = [name for name, found in self._by_draws.items() if len(found) == 1]
+        return [*dict.fromkeys([*runs.FIGURES, *own, *of_one_number_of_draws, *columns])]
+
+    @property
+    def _by_draws(self) -> dict[str, list[str]]:
+        """Figures without their number of draws -> their columns, one for each number."""
+        found: dict[str, list[str]] = {}
+        for column in tables.columns_of(self.rows):
+            name = column.removeprefix(f"{self.split} ")
+            if without_draws(name) != name:
+                found.setdefault(without_draws(name), []).append(column)
+        return found
 
     @property
     def default_sort(self) -> str:
         return "elbo" if self.column_of("elbo") in self.figures else "loss"
 
     def column_of(self, name: str) -> str:
-        """The column of a figure or a setting: `test elbo` for `elbo`."""
+        """The column of a figure or a setting: `test elbo` for `elbo`, and with its draws where all have the same."""
+        if len(found := self._by_draws.get(name, ())) == 1:
+            return found[0]
         column = f"{self.split} {name}"
         is_figure = name in runs.FIGURES or any(column in row for row in self.rows)
         return column if is_figure else name  # `kl` is a group too
@@ -91,8 +106,13 @@ def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
     if written.get("groups_of") != split:
         return {}
     groups = [group for name, group in written.items() if isinstance(group, dict) and name not in NO_GROUPS]
+    draws = (written.get("likelihood") or {}).get("draws")
     pairs = (pair for group in groups for pair in group.items())
-    return {name: value for name, value in pairs if isinstance(value, int | float)}
+    return {
+        f"{name}_{draws}" if name in OF_DRAWS else name: value
+        for name, value in pairs
+        if isinstance(value, int | float)
+    }
 
 
 def compare(directories: Sequence[Path], split: str) -> Comparison:
@@ -100,10 +120,13 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
 
     Raises UserError where a run's files cannot be read.
     """
-    settings = [runs.settings_of(directory) for directory in directories]
+    configs = [runs.config_of(directory) for directory in directories]
+    settings = [runs.settings_in(config) for config in configs]
+    files = [RunDirectory(directory).config for directory in directories]
+    published = [Published.of(config, file) for config, file in zip(configs, files, strict=True)]
     names = short_names(directories)
     rows = []
-    for directory, name, given in zip(directories, names, settings, strict=True):
+    for directory, name, given, held in zip(directories, names, settings, published, strict=True):
         run = RunDirectory(directory)
         summary = run.summary()
         figures = summary.get(split) or {}
@@ -112,17 +135,24 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
                 "run": int(name) if name.isdecimal() else name,
                 **given,
                 "state": runs.state_of(run),
+                **(held_against(held, held.ours(run)) if held else {}),
                 **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
                 "directory": str(directory),
             }
         )
-    reached = [f"{split} {name}" for name in SHOWN]
-    shown = [column for column in reached if any(row.get(column) is not None for row in rows)]
+    reached = tables.columns_of([{key: value for key, value in row.items() if value is not None} for row in rows])
+    shown = [column for name in SHOWN for column in reached if without_draws(column) == f"{split} {name}"]
     overridden = _overridden(directories)
     different = told_apart(settings, overridden)
     by_hand = [key for key in different if key in overridden]
-    return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split)
+    return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split, published)
+
+
+def held_against(published: Published, ours: float | None, **spread: float | None) -> dict[str, Any]:
+    """The columns of a run, or of the mean of several with its `spread`, beside the published figure."""
+    columns = {"figure": published.figure, "published": published.value, "ours": ours}
+    return {**columns, **spread, "verdict": published.verdict(ours)}
 
 
 def told_apart(settings: Sequence[dict[str, Any]], overridden: set[str]) -> list[str]:
@@ -149,25 +179,45 @@ def averages(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
 
-    figure: one more, where it is a figure of the split. Runs without a figure do not count for it. Returns the rows
-    and their columns.
+    figure: one more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs
+    that are held against the same published figure is held against it too. Returns the rows and their columns.
     """
     known = figure is not None and figure.startswith(f"{comparison.split} ")
     figures = list(dict.fromkeys([*comparison.figures, *([figure] if figure and known else [])]))
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in comparison.rows:
-        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append(row)
+    groups: dict[tuple[str, ...], list[tuple[dict[str, Any], Published | None]]] = {}
+    for row, published in zip(comparison.rows, comparison.published, strict=True):
+        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append((row, published))
     rows = []
-    for members in groups.values():
+    for group in groups.values():
+        members = [row for row, _ in group]
         row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
         row["completed"] = sum(member["state"] == "completed" for member in members)
-        for name in (*figures, "epochs", "seconds"):
-            values = [member[name] for member in members if member.get(name) is not None]
-            row[name] = statistics.fmean(values) if values else None
-            if name in figures:
-                row[f"{name} ±"] = statistics.stdev(values) if len(values) > 1 else None
+        if len(held := {published for _, published in group}) == 1 and (published := held.pop()):
+            mean, spread = _mean(members, "ours")
+            row |= held_against(published, mean, **{"ours ±": spread})
+        for name in figures:
+            row[name], row[f"{name} ±"] = _mean(members, name)
+        for name in ("epochs", "seconds"):
+            row[name], _ = _mean(members, name)
         rows.append(row)
-    return rows, [column for column in tables.columns_of(rows) if any(row[column] is not None for row in rows)]
+    return rows, [column for column in tables.columns_of(rows) if any(row.get(column) is not None for row in rows)]
+
+
+def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]:
+    """Runs that differ in their seed alone, beside what they are held against: mean and standard deviation of ours.
+
+    Returns rows and columns, as `averages`; no rows where no two runs are alike.
+    """
+    by = [key for key in comparison.settings if key != "seed"]
+    rows, columns = averages(comparison, by)
+    several = [row for row in rows if row["runs"] > 1 and "published" in row]
+    return several, [column for column in columns if column in (*by, "runs", *HELD, "ours ±")]
+
+
+def _mean(rows: Sequence[dict[str, Any]], name: str) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of a column over the rows that have it; None of none, and no deviation of one."""
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return statistics.fmean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None
 
 
 def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
@@ -175,15 +225,23 @@ def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
     keys = ("step", "split", *CURVES)
     logged = {}
     for row in comparison.rows:
-        given = {key: row.get(key) for key in comparison.by_hand or comparison.settings}
-        what = " ".join(f"{key}={cell(value)}" for key, value in given.items() if value is not None)
-        name = str(row["run"])
-        room = max(LONGEST_NAME - len(name), 0)
-        if len(what) > room:
-            what = what[:room] + "..."
         lines = RunDirectory(row["directory"]).read_metrics()
-        logged[f"{name}: {what}" if what else name] = [{key: line.get(key) for key in keys} for line in lines]
+        logged[full_name(comparison, row)] = [{key: line.get(key) for key in keys} for line in lines]
     return logged
+
+
+def full_name(comparison: Comparison, row: Mapping[str, Any]) -> str:
+    """The name of a run, and how it differs from the others."""
+    name, what = str(row["run"]), differences(row, comparison.by_hand or comparison.settings)
+    room = max(LONGEST_NAME - len(name), 0)
+    if len(what) > room:
+        what = what[:room] + "..."
+    return f"{name}: {what}" if what else name
+
+
+def differences(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """`a=1 b=2` of the settings that a run has."""
+    return " ".join(f"{key}={cell(row[key])}" for key in keys if row.get(key) is not None)
 
 
 def fitting(rows: Sequence[tables.Row], columns: Sequence[str], kept: Sequence[str], width: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,8 @@ def found_in(path: Path) -> list[Path]:
     return found
 
 
-def settings_of(directory: Path) -> dict[str, Any]:
-    """All that a run was given: the option of each group, then every setting by its dotted key.
-
-    Raises UserError where its config cannot be read.
-    """
+def config_of(directory: Path) -> dict[str, Any]:
+    """The config that a run was given. Raises UserError where it cannot be read."""
     file = RunDirectory(directory).config
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -58,9 +55,18 @@ def settings_of(directory: Path) -> dict[str, Any]:
         raise UserError(f"{file}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(config, dict):
         raise UserError(f"{file}: not the config of a run")
-    choices = config.pop("choices", None) or {}
+    return config
+
+
+def settings_in(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a run was given: the option of each group, then every setting by its dotted key.
+
+    What it is held against is no setting.
+    """
+    choices = config.get("choices") or {}
     options = {group: "+".join(option) if isinstance(option, list) else option for group, option in choices.items()}
-    settings = {key: value for key, value in flatten(config).items() if not key.endswith("_target_")}
+    given = {key: value for key, value in config.items() if key not in ("choices", "published")}
+    settings = {key: value for key, value in flatten(given).items() if not key.endswith("_target_")}
     return {**options, **settings}
 
 

@@ -1,0 +1,107 @@
+"""`vae-run compare` beside published figures."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_compare import BASE, column, compared, make, nats
+from vae_runner.cli import main
+
+PAPER = {"figure": "test.elbo", "value": -100.0, "tolerance": 1.0, "source": "a paper"}
+HELD = ["figure", "published", "ours", "verdict"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_run_of_an_experiment_stands_beside_its_published_figure(capsys):
+    make(Path("same"), figures=nats(-100.5), published=PAPER)
+    make(Path("worse"), figures=nats(-103.0), published=PAPER)
+    make(Path("failed"), state="failed", published=PAPER)
+    make(Path("own"), figures=nats(-90.0), published=None)
+    rows = compared("same", "worse", "failed", "own", "sort=run")
+    assert list(rows[0])[1:6] == ["state", *HELD]  # and what it is held against is no setting in which runs differ
+    assert {row["run"]: [row[name] for name in HELD] for row in rows} == {
+        "same": ["test.elbo", "-100.0", "-100.5", "within 1"],
+        "worse": ["test.elbo", "-100.0", "-103.0", "worse by 3"],
+        "failed": ["test.elbo", "-100.0", "", "not taken"],
+        "own": ["", "", "", ""],
+    }
+    assert "published: test.elbo -100 ± 1 (a paper)" in capsys.readouterr().out
+
+
+def test_runs_without_a_published_figure_have_no_such_columns():
+    make(Path("a"), figures=nats(-1.0), published=None)
+    make(Path("b"), figures=nats(-2.0))
+    assert set(HELD).isdisjoint(compared("a", "b")[0])
+
+
+def test_runs_over_seeds_have_a_mean_and_a_spread_beside_it(capsys):
+    for seed, elbo in enumerate((-100.0, -101.0, -102.0)):
+        make(Path(f"runs/{seed}"), f"seed={seed}", figures=nats(elbo), seed=seed, published=PAPER)
+    assert main(["compare", "runs", "out=."]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("over seeds")
+    assert lines[at + 1].split() == ["runs", "figure", "published", "ours", "ours", "±", "verdict"]
+    assert lines[at + 3].split() == ["3", "test.elbo", "-100", "-101", "1", "within", "1"]
+    text = Path("compare.md").read_text()
+    assert text.endswith("| 3 | test.elbo | -100 | -101 | 1 | within 1 |\n")
+
+
+def test_seeds_of_several_settings_are_averaged_apart(capsys):
+    for latent_dim, seed, elbo in [(2, 0, -100.0), (2, 1, -101.0), (4, 0, -104.0), (4, 1, -106.0), (8, 0, -1.0)]:
+        given = {"latent_dim": latent_dim, "seed": seed}
+        make(Path(f"runs/{latent_dim}_{seed}"), figures=nats(elbo), published=PAPER, **given)
+    assert main(["compare", "runs"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    at = lines.index(["over", "seeds"])
+    assert [lines[at + 3][:2], lines[at + 4][:2]] == [["2", "2"], ["4", "2"]]
+    assert [lines[at + 3][-2:], lines[at + 4][-3:]] == [["within", "1"], ["worse", "by", "5"]]
+
+
+def test_an_average_is_held_against_it_too_unless_runs_differ_in_what_they_are_held_against():
+    other = {**PAPER, "value": -50.0}
+    for name, published in (("a", PAPER), ("b", PAPER), ("c", other)):
+        choices = {**BASE["choices"], "experiment": "one" if published is PAPER else "other"}
+        make(Path(f"runs/{name}"), figures=nats(-104.0), published=published, choices=choices)
+    rows = compared("runs", "by=experiment", "sort=experiment")
+    assert column(rows, "verdict") == ["worse by 4", "worse by 54"]
+    assert column(rows, "ours ±") == ["0.0", ""]
+    assert "verdict" not in compared("runs", "by=variant")[0]
+
+
+def test_a_likelihood_says_of_how_many_draws_it_is():
+    for name, draws, value in [("few", 50, -91.0), ("many", 5000, -90.0), ("other", 5000, -95.0)]:
+        run = make(Path(name), figures=nats(-100.0))
+        group = {"log_likelihood": value, "perplexity": 3.0, "draws": draws, "bounds": []}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "likelihood": group}))
+    rows = compared("few", "many", "other", "sort=run")
+    assert column(rows, "test log_likelihood_50") == ["-91.0", "", ""]
+    assert column(rows, "test log_likelihood_5000") == ["", "-90.0", "-95.0"]
+    # of one number of draws they are compared by the plain name, the highest first
+    rows = compared("other", "many", "sort=log_likelihood")
+    assert column(rows, "run") == ["many", "other"]
+    assert "test perplexity_5000" in compared("other", "many", "sort=perplexity")[0]
+
+
+def test_bounds_of_different_draws_are_not_sorted_together(refused):
+    for name, draws in [("few", 50), ("many", 5000)]:
+        run = make(Path(name), figures=nats(-100.0))
+        group = {"log_likelihood": -90.0, "draws": draws}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "likelihood": group}))
+    assert "did you mean sort=log_likelihood_50" in refused("compare", "few", "many", "sort=log_likelihood")
+
+
+def test_the_bound_of_an_importance_weighted_run_is_shown_with_its_draws():
+    make(Path("a"), figures={**nats(-100.0), "iw_bound_5": -98.0})
+    make(Path("b"), figures={**nats(-100.0), "iw_bound_5": -97.0})
+    rows = compared("a", "b", "sort=iw_bound_5")
+    assert column(rows, "test iw_bound_5") == ["-97.0", "-98.0"]
+
+
+def test_a_config_with_a_broken_published_figure_is_refused(refused):
+    make(Path("a"), published={"value": 3})
+    assert "published: must have figure, value, tolerance and source" in refused("compare", "a")

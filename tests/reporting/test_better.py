@@ -1,0 +1,22 @@
+"""Which way a figure is better."""
+
+import pytest
+
+from vae_runner.reporting.better import is_better_high
+
+
+@pytest.mark.parametrize(
+    ("figure", "high"),
+    [
+        ("elbo", True),
+        ("iw_bound_50", True),
+        ("log_likelihood_5000", True),
+        ("ridge_r2", True),
+        ("loss", False),
+        ("kl", False),
+        ("frechet_distance", False),
+        ("perplexity_500", False),
+    ],
+)
+def test_bounds_are_better_high_whatever_their_draws(figure, high):
+    assert is_better_high(figure) == high

@@ -1,0 +1,59 @@
+"""A published figure beside one of ours."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vae_runner.errors import UserError
+from vae_runner.reporting.published import Published
+from vae_runner.run_directory import RunDirectory
+
+
+def held(figure="test.elbo", value=-100.0, tolerance=1.0):
+    return Published(figure=figure, value=value, tolerance=tolerance, source="a paper")
+
+
+@pytest.mark.parametrize(
+    ("figure", "ours", "verdict"),
+    [
+        ("test.elbo", -100.0, "within 1"),
+        ("test.elbo", -101.0, "within 1"),
+        ("test.elbo", -98.5, "better by 1.5"),
+        ("test.elbo", -102.0, "worse by 2"),
+        ("test.loss", -102.0, "better by 2"),
+        ("test.loss", -98.5, "worse by 1.5"),
+        ("likelihood.log_likelihood", -98.5, "better by 1.5"),
+        ("likelihood.perplexity", -98.5, "worse by 1.5"),
+        ("test.elbo", None, "not taken"),
+    ],
+)
+def test_a_verdict_says_which_is_better_and_by_how_much(figure, ours, verdict):
+    assert held(figure).verdict(ours) == verdict
+
+
+def test_ours_stands_in_the_summary_or_in_the_evaluation(tmp_path):
+    (tmp_path / "summary.json").write_text(json.dumps({"test": {"elbo": -99.0, "kl": None}, "seconds": 3}))
+    groups = {"likelihood": {"log_likelihood": -95.0}, "test": {"elbo": -1.0}}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "test", **groups}))
+    run = RunDirectory(tmp_path)
+    assert held("test.elbo").ours(run) == -99.0
+    assert held("likelihood.log_likelihood").ours(run) == -95.0
+    assert held("seconds").ours(run) == 3
+    for missing in ("test.kl", "test.accuracy", "samples.frechet_distance", "test", "test.elbo.more"):
+        assert held(missing).ours(run) is None
+    # figures of training examples are not what is published
+    (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "train", **groups}))
+    assert held("likelihood.log_likelihood").ours(run) is None
+    assert held("test.elbo").ours(RunDirectory(tmp_path / "nowhere")) is None
+
+
+def test_that_of_a_config_is_read_and_a_wrong_one_refused():
+    file = Path("config.yaml")
+    assert Published.of({}, file) is None
+    assert Published.of({"published": None}, file) is None
+    given = {"figure": "test.elbo", "value": -100.0, "tolerance": 1.0, "source": "a paper"}
+    assert Published.of({"published": given}, file) == held()
+    assert str(held()) == "test.elbo -100 ± 1 (a paper)"
+    with pytest.raises(UserError, match=r"config\.yaml: published: must have figure, value, tolerance and source"):
+        Published.of({"published": {"value": 3}}, file)

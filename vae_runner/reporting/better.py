@@ -1,0 +1,22 @@
+"""Which figures are the better the higher they are; all others are the better the lower."""
+
+import re
+
+HIGHER_IS_BETTER = (
+    *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
+    *("log_likelihood", "log_likelihood_per_step", "annealed_log_likelihood", "psnr", "ssim"),
+    *("precision", "recall", "density", "coverage", "classes_present", "confident_share", "sharpness_ratio"),
+    *("linear_probe_accuracy", "knn_accuracy", "clusters_adjusted_rand", "clusters_normalised_information"),
+    *("clusters_silhouette", "ridge_r2", "mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness"),
+    *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+)
+
+
+def is_better_high(figure: str) -> bool:
+    """Of a figure by its name without its split, with the number of draws that it is of or without."""
+    return without_draws(figure) in HIGHER_IS_BETTER
+
+
+def without_draws(figure: str) -> str:
+    """`log_likelihood` for `log_likelihood_5000`."""
+    return re.sub(r"_\d+$", "", figure)
