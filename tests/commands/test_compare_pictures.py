@@ -129,6 +129,9 @@ def test_models_of_anything_else_are_refused(trained, refused):
     assert said == f"samples: {run} is not of images, and no others are drawn side by side"
 
 
-def test_a_run_without_weights_is_named(refused):
-    make(Path("runs/0"), figures=nats(-100.0))
-    assert "runs/0" in refused("compare", "runs", "samples=shown.png", unchanged=Path())
+def test_a_run_without_weights_is_named(copied, refused):
+    run = copied("vae")
+    for file in (run / "checkpoints").iterdir():
+        file.unlink()
+    said = refused("compare", run, "samples=shown.png", unchanged=Path())
+    assert said == f"run={run}: it has no best checkpoint yet (state: completed)"

@@ -50,7 +50,7 @@ def compare(
     """
     directories = _runs_in(paths)
     place = _place(paths, out, overwrite)
-    opening = {"seed": seed, "data_path": data_path, "data_root": data_root, "trust": trust}
+    opening: dict[str, Any] = {"seed": seed, "data_path": data_path, "data_root": data_root, "trust": trust}
     files = _pictures({"rate_distortion": rate_distortion, "samples": samples}, opening, overwrite)
 
     from vae_runner.commands import compare_pictures

@@ -28,6 +28,6 @@ def interpolate(model: Any, batch: Batch, steps: int) -> Tensor | None:
         latents.append(F.normalize(way.flatten(1), dim=1).view_as(way) if model.posterior.on_sphere else way)
     context = None if context is None else context[0::2].repeat_interleave(steps, 0)
     x = model.decode(latents, context, temperature=0.0).mean
-    if hasattr(model.condition, "reveal"):
+    if batch.c is not None and hasattr(model.condition, "reveal"):
         x = model.condition.reveal(x, batch.c[0::2].repeat_interleave(steps, 0))
     return x.unflatten(0, (-1, steps))

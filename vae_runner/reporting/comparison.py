@@ -93,7 +93,7 @@ class Comparison:
 
     def column_of(self, name: str) -> str:
         """The column of a figure or a setting: `test elbo` for `elbo`, and with its draws where all have the same."""
-        if len(found := self._by_draws.get(name, ())) == 1:
+        if len(found := self._by_draws.get(name, [])) == 1:
             return found[0]
         column = f"{self.split} {name}"
         is_figure = name in runs.FIGURES or any(column in row for row in self.rows)

@@ -10,10 +10,8 @@ from vae_runner.reporting.arrays import Values, as_array
 from vae_runner.reporting.figures.canvas import LEGEND_ENTRIES, figure_of, image_of, limits_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PRIOR = {"color": "0.75", "s": 8.0, "linewidths": 0, "zorder": 0}
 VIEWS = (-60.0, 30.0)  # degrees around the vertical axis: what one view hides the other shows
 
 
@@ -54,7 +52,7 @@ def latent_map(
         weights = np.full(len(behind), len(points) / len(behind))  # as many as there are codes
         axes.hist(behind[:, 0], bins=60, color="0.8", weights=weights, label="prior")
     elif behind is not None:
-        axes.scatter(*behind.T, label="prior", **PRIOR)
+        axes.scatter(behind[:, 0], behind[:, 1], s=8.0, color="0.75", label="prior", linewidths=0, zorder=0)
     _draw_codes(figure, [axes], points, classes, class_names, coloured=labels is not None)
     return image_of(figure)
 
@@ -123,7 +121,7 @@ def _finite(codes: Values, labels: Values | None) -> tuple[np.ndarray, np.ndarra
 
 def _draw_codes(
     figure: "Figure",
-    panels: "Sequence[Axes]",
+    panels: "Sequence[Any]",
     points: np.ndarray,
     classes: np.ndarray,
     class_names: Sequence[str] | None,
@@ -146,7 +144,7 @@ def _draw_codes(
         members = points[classes == group]
         for axes in panels:
             if bins is not None:
-                axes.hist(members[:, 0], bins=bins, color=colour, label=label, alpha=0.6)  # type: ignore[arg-type]
+                axes.hist(members[:, 0], bins=bins, color=colour, label=label, alpha=0.6)
             else:
                 size = float(np.clip(20000 / max(len(points), 1), 3, 25))
                 axes.scatter(*members.T, s=size, color=colour, label=label, alpha=0.7, linewidths=0)
@@ -155,13 +153,13 @@ def _draw_codes(
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
 
-        place: dict[str, Any] = {"ax": list(panels)}
+        room: dict[str, Any] = {"ax": list(panels)}
         if not is_laid_out:
-            place = {"cax": figure.add_axes((0.93, 0.2, 0.015, 0.6))}
-        figure.colorbar(ScalarMappable(Normalize(shown[0], shown[-1]), palette), label="class", **place)
+            room = {"cax": figure.add_axes((0.93, 0.2, 0.015, 0.6))}
+        figure.colorbar(ScalarMappable(Normalize(shown[0], shown[-1]), palette), label="class", **room)
     elif coloured and groups:
         entries, names = panels[0].get_legend_handles_labels()
-        where = "outside right center" if is_laid_out else "center right"
+        where: Any = "outside right center" if is_laid_out else "center right"
         figure.legend(entries, names, loc=where, frameon=False, markerscale=2)
 
 
