@@ -48,7 +48,7 @@ def rate_distortion(points: Sequence[Point], *, legend: str | None = None, title
     figure = figure_of((6.4, 4.8), title)
     axes = figure.add_subplot()
     (left, right), (low, high) = _limits(rates), _limits(distortions)
-    axes.set(xlim=(max(left, 0.0), right), ylim=(low, high), xlabel="rate: KL (nats)")
+    axes.set(xlim=(max(left, -EDGE * right / 2), right), ylim=(low, high), xlabel="rate: KL (nats)")
     axes.set_ylabel("distortion: $-\\log\\, p(x|z)$ (nats)")
     best = max(points, key=lambda point: point.elbo)
     _draw_elbos(axes, best)
