@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vae_runner.errors import UserError
 
 PRIMARY = "train"
@@ -117,6 +115,8 @@ class Tree:
     @staticmethod
     def body(file: Path) -> dict[str, Any]:
         """What an option sets. Raises UserError where the file is not YAML."""
+        import yaml  # which most answers do without
+
         try:
             body = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
