@@ -295,15 +295,15 @@ def test_a_broken_run_is_marked_failed_with_its_traceback(monkeypatch, capsys):
 
 
 def test_a_run_that_is_not_finite_fails_in_one_line(monkeypatch, capsys):
-    from vae_runner.training.fitting import Fitting
+    from vae_runner.training.step import TrainingStep
 
-    original = Fitting.step
+    original = TrainingStep.compute
 
-    def poisoned(self, batch, step):
+    def poisoned(self, batch, playing):
         batch.x[0] = float("nan")
-        original(self, batch, step)
+        original(self, batch, playing)
 
-    monkeypatch.setattr(Fitting, "step", poisoned)
+    monkeypatch.setattr(TrainingStep, "compute", poisoned)
     assert train(*DEBUG) == 1
     assert "step 1: the loss is not finite" in capsys.readouterr().out
     assert json.loads((only_run() / "status.json").read_text())["state"] == "failed"
