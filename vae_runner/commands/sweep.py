@@ -5,16 +5,21 @@ tries those again that failed.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from vae_runner.commands import worker
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.places import TIME, claim, override, place
-from vae_runner.config import check, choices_of, compose, resolved, sweep_jobs
+from vae_runner.commands.processes import JOBLIB, parallel_processes, processes_for
+from vae_runner.config import check, compose, sweep_jobs
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting import runs, tables
@@ -22,6 +27,7 @@ from vae_runner.run_directory import RunDirectory, write_bytes
 
 log = logging.getLogger("vae_runner")
 
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOB_NUMBER = "${hydra.job.num}"
 INTERRUPTED, FAILED = 130, 1
 
@@ -38,6 +44,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
             "leave it at ${hydra.job.num}, and choose where the sweep goes with hydra.sweep.dir=DIR"
         )
     listed = not any(text.startswith("hydra/sweeper=") for text in line.overrides)
+    launch = _Launch.of(first, len(jobs) if listed else None)
     template = place(first, "sweep")
     if TIME not in template and listed:
         _refuse_another_sweep(Path(template), jobs)
@@ -46,15 +53,25 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
     code = 0
     try:
         with console_logging():
-            log.info("%ssweep in %s", f"{len(jobs)} jobs; " if listed else "", path)
+            log.info("%ssweep in %s%s", f"{len(jobs)} jobs; " if listed else "", path, launch.said)
+            again = f"the same command with {override('hydra.sweep.dir', path)}"
             try:
-                run_hydra(_job, [*args, override("hydra.sweep.dir", path.absolute())])
+                with launch.around(whole):
+                    run_hydra(launch.job, [*args, *launch.overrides, override("hydra.sweep.dir", path.absolute())])
             except KeyboardInterrupt:
                 code = INTERRUPTED
-                log.warning("interrupted; to go on: the same command with %s", override("hydra.sweep.dir", path))
+                log.warning("interrupted; to go on: %s", again)
+            except BrokenProcessPool:
+                code = FAILED
+                log.error(
+                    "a process of the sweep was killed, as the system does when memory runs out, and the jobs of the "
+                    "others with it; to go on: %s, and fewer processes: hydra.launcher.n_jobs=%d",
+                    again,
+                    max(launch.processes // 2, 1),
+                )
             except Exception as error:
-                # a job's own failure is in its directory; anything else is ours to tell
-                if not any(row["state"] == "failed" for row in _rows(path, jobs if listed else None)):
+                # a job's own end is in its directory; anything else is ours to tell
+                if all(row["state"] in ("completed", "pending") for row in _rows(path, jobs if listed else None)):
                     raise
                 log.debug("a job failed: %s", error)
             finally:
@@ -64,30 +81,45 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
                 print(f"in {path}")
     finally:
         whole.unlock()
-    return code or (FAILED if any(row["state"] == "failed" for row in rows) else 0)
+    states = {row["state"] for row in rows}
+    return code or (FAILED if states & {"failed", "killed"} else INTERRUPTED if "interrupted" in states else 0)
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """What runs a job, with what overrides of Hydra's own, and in what surroundings; `said`: what is said of it."""
+
+    job: Callable[[DictConfig], float | None]
+    overrides: Sequence[str] = ()
+    processes: int = 1
+    said: str = ""
+
+    @classmethod
+    def of(cls, config: DictConfig, jobs: int | None) -> "_Launch":
+        """As `hydra/launcher` says. jobs: how many there are, where that is known."""
+        target = plain(config.hydra.launcher)["_target_"]
+        if target == JOBLIB:
+            processes = processes_for(config, jobs)
+            # each job by itself: joblib would hand several short ones to one process while others wait
+            overrides = [f"hydra.launcher.n_jobs={processes}", "hydra.launcher.batch_size=1"]
+            if processes > 1:
+                return cls(worker.job, overrides, processes, f", {processes} at a time")
+            return cls(_job, overrides)
+        return cls(_job if target == BASIC else worker.job)
+
+    def around(self, sweep: RunDirectory) -> AbstractContextManager[None]:
+        return parallel_processes(sweep) if self.processes > 1 else nullcontext()
 
 
 def _job(config: DictConfig) -> float | None:
-    """One job of a sweep. Raises whatever broke it, and KeyboardInterrupt to end the sweep."""
-    from vae_runner import execute
+    """One job of a sweep in this process. Raises whatever broke it, and KeyboardInterrupt to end the sweep."""
+    from vae_runner.commands.sweep_job import train_job
+    from vae_runner.execute import Interrupted
 
-    directory = RunDirectory(HydraConfig.get().runtime.output_dir)
-    number, what = HydraConfig.get().job.num, " ".join(plain(HydraConfig.get().overrides.task))
-    state = directory.state()
     try:
-        if state == "completed":
-            log.info("job %s: %s: completed before, skipped", number, what)
-            return execute.monitored(directory.summary())
-        log.info("job %s: %s", number, what)
-        values = {**resolved(config), "choices": choices_of(config)}
-        if state in ("interrupted", "killed", "failed") and directory.holds_a_run():
-            return execute.monitored(execute.resume(directory, config=values))
-        directory.lock()
-        return execute.monitored(execute.train(values, directory))
-    except execute.Interrupted as error:
+        return train_job(config, f"job {HydraConfig.get().job.num}: ")
+    except Interrupted as error:
         raise KeyboardInterrupt from error
-    finally:
-        directory.unlock()
 
 
 def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> DictConfig:
@@ -119,7 +151,8 @@ def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> Dict
 def _refuse_another_sweep(path: Path, jobs: list[list[str]]) -> None:
     """Raises UserError where the directory holds the runs of other jobs than these."""
     for number, job in enumerate(jobs):
-        before = runs.overrides_of(path / str(number))
+        directory = path / str(number)
+        before = runs.overrides_of(directory) if RunDirectory(directory).holds_a_run() else None
         if before is not None and before != job:
             raise UserError(
                 f"hydra.sweep.dir={path}: holds another sweep: its job {number} is {' '.join(before)}, "

@@ -29,6 +29,13 @@ from vae_runner.config.unknown import unknown_key
 from vae_runner.errors import UserError
 
 VERSION_BASE = "1.3"
+# options of Hydra's own groups -> the extra that brings them
+PLUGINS = {
+    "launcher/joblib": "parallel",
+    "launcher/submitit_slurm": "slurm",
+    "launcher/submitit_local": "slurm",
+    "launcher/ray": "ray",
+}
 
 
 def compose(overrides: Sequence[str], config_dir: str | Path | None = None, primary: Path | None = None) -> DictConfig:
@@ -207,6 +214,8 @@ def explain(error: BaseException, tree: Tree) -> str:
 def _of_missing_option(file: str, missing: str, text: str, tree: Tree) -> str:
     group, _, option = missing.rpartition("/")
     if group.startswith("hydra/"):
+        if extra := PLUGINS.get(missing.removeprefix("hydra/")):
+            return f"{group}={option}: is a plugin that is not installed; type pip install 'vae-runner[{extra}]'"
         there = text.partition("Available options")[2].partition("Config search path")[0].split()[2:]
         return f"{missing}: Hydra has {', '.join(there) or 'nothing'} there; others are plugins to install"
     near = nearest(option, tree.options(group)) if group else None

@@ -30,6 +30,8 @@ STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL
 
 
 class _Output(Console):
+    shared = False  # with other processes: whole lines only
+
     @property  # type: ignore[misc]
     def size(self) -> ConsoleDimensions:
         # in a pipe nothing is folded: one message or row of a table is one line
@@ -45,11 +47,16 @@ console = _Output(highlight=False)
 
 
 class _ConsoleHandler(logging.Handler):
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__()
+        self.prefix = prefix
+
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "live", False) and _is_live():
+        is_progress = hasattr(record, "live")
+        if is_progress and (console.shared or (record.live and _is_live())):
             return
         style = STYLES.get(record.levelno)
-        prefix = f"{record.levelname.lower()}: " if style else ""
+        prefix = self.prefix + (f"{record.levelname.lower()}: " if style else "")
         # without a traceback, which train.log keeps
         console.print(Text(prefix + record.getMessage(), style or ""), soft_wrap=True)
 
@@ -59,6 +66,17 @@ def console_logging() -> Iterator[None]:
     """Messages of `vae_runner` go to the standard output, until the `with` ends."""
     with _handling(_ConsoleHandler()):
         yield
+
+
+@contextmanager
+def lines_of_job(number: int) -> Iterator[None]:
+    """The same where several processes write to one output: a job's messages begin with its number, without progress."""
+    console.shared = True
+    try:
+        with _handling(_ConsoleHandler(f"job {number}: ")):
+            yield
+    finally:
+        console.shared = False
 
 
 @contextmanager
@@ -217,4 +235,4 @@ class Progress:
 
 
 def _is_live() -> bool:
-    return console.is_terminal and not console.is_dumb_terminal
+    return console.is_terminal and not console.is_dumb_terminal and not console.shared

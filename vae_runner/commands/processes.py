@@ -1,0 +1,81 @@
+"""The processes of `hydra/launcher=joblib`: how many, what they begin with, and how they end together."""
+
+import functools
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vae_runner.commands import worker
+from vae_runner.errors import UserError
+from vae_runner.run_directory import RunDirectory
+
+log = logging.getLogger("vae_runner")
+
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+POLL = 0.05  # seconds
+
+
+def processes_for(config: DictConfig, jobs: int | None) -> int:
+    """How many processes joblib is to have: `n_jobs`, where it is negative counted from the cores, but none too many.
+
+    jobs: how many there are, where that is known.
+
+    Raises UserError where `n_jobs` is 0.
+    """
+    from joblib import effective_n_jobs
+
+    asked = config.hydra.launcher.n_jobs
+    if asked == 0:
+        raise UserError("hydra.launcher.n_jobs=0: must be a number of processes, or -1 for one on each core")
+    processes = effective_n_jobs(asked)
+    return processes if jobs is None else min(processes, jobs)
+
+
+@contextmanager
+def parallel_processes(sweep: RunDirectory) -> Iterator[None]:
+    """Inside, joblib's processes are workers of this sweep, each with as many threads as OMP_NUM_THREADS says, else 1.
+
+    Ctrl-C or SIGTERM ends the sweep when every run in hand has ended: KeyboardInterrupt.
+    """
+    from joblib import register_parallel_backend
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.parallel import BACKENDS
+
+    loky = BACKENDS["loky"]
+    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    ours = functools.partial(loky, inner_max_num_threads=threads, initializer=worker.begin)
+    register_parallel_backend("loky", ours)
+    handlers = _handle(functools.partial(_end, sweep))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        register_parallel_backend("loky", loky)
+        get_reusable_executor(reuse=True).shutdown(kill_workers=False)
+
+
+def _handle(handler: Any) -> dict[int, Any]:
+    if threading.current_thread() is not threading.main_thread():  # elsewhere Python forbids handlers
+        return {}
+    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _end(sweep: RunDirectory, number: int, frame: FrameType | None) -> None:
+    sweep.unlock()  # a worker that was not yet ready for the signal sees this, and begins no job
+    log.warning("ending; every run stops after the step in hand")
+    for process in multiprocessing.active_children():
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGTERM)
+    while any(RunDirectory(path).alive() for path in sweep.path.iterdir() if path.name.isdigit()):
+        time.sleep(POLL)
+    raise KeyboardInterrupt  # joblib kills the workers, none of which holds a run
