@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import platform
 import shlex
 import subprocess
@@ -115,6 +116,8 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         },
         git_commit=_git_commit(),
         seed=config["seed"],
+        pid=os.getpid(),
+        threads=torch.get_num_threads(),
     )
 
     def ended(state: str, error: str | None = None) -> None:
@@ -128,6 +131,9 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         ended("interrupted", str(error) or None)
         log.warning("interrupted; to go on: %s", _how_to_go_on(directory, config))
         raise Interrupted(str(error)) from error
+    except SystemExit:
+        ended("interrupted", "its process was told to exit")  # by a scheduler that will start it again
+        raise
     except OSError as error:
         with contextlib.suppress(OSError):  # where nothing can be written, the status can't either
             ended("failed", traceback.format_exc())

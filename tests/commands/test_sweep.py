@@ -121,13 +121,13 @@ def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
 
 
 def test_a_sweeper_is_given_the_monitored_figure():
+    from vae_runner.commands import sweep_job
     from vae_runner.commands.hydra_app import run_hydra
-    from vae_runner.commands.sweep import _job
 
     returned = []
 
     def job(config):
-        returned.append(_job(config))
+        returned.append(sweep_job.job(config))
         return returned[-1]
 
     run_hydra(job, ["-m", "seed=3", "hydra.sweep.dir=s", *DEBUG])
@@ -160,3 +160,25 @@ def test_a_run_is_not_put_into_a_sweep_s_directory(capsys):
     capsys.readouterr()
     assert main(["train", *DEBUG, "hydra.run.dir=s"]) == 2
     assert "holds a sweep" in capsys.readouterr().err
+
+
+def test_jobs_share_the_data_that_was_read(monkeypatch):
+    from vae_runner.build import _opened
+    from vae_runner.data.digits import Digits
+
+    _opened.cache_clear()
+    read = []
+    original = Digits.load
+    monkeypatch.setattr(Digits, "load", lambda self: read.append(1) or original(self))
+    assert sweep("seed=0,1", "hydra.sweep.dir=s") == 0
+    assert len(read) == 1
+
+
+def test_a_job_whose_process_is_told_to_exit_is_interrupted_and_goes_on_later(monkeypatch):
+    with monkeypatch.context() as patch:
+        break_when(patch, lambda config, step: step == 3, SystemExit(1))
+        with pytest.raises(SystemExit):
+            sweep("seed=0", "hydra.sweep.dir=s")
+    assert json.loads(Path("s/0/status.json").read_text())["state"] == "interrupted"
+    assert sweep("seed=0", "hydra.sweep.dir=s") == 0
+    assert [row["state"] for row in rows()] == ["completed"]

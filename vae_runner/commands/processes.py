@@ -12,31 +12,27 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from omegaconf import DictConfig
-
 from vae_runner.commands import worker
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 
 log = logging.getLogger("vae_runner")
 
-JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 POLL = 0.05  # seconds
 
 
-def processes_for(config: DictConfig, jobs: int | None) -> int:
-    """How many processes joblib is to have: `n_jobs`, where it is negative counted from the cores, but none too many.
+def processes_for(n_jobs: int, jobs: int | None) -> int:
+    """How many processes joblib is to have: `n_jobs`, a negative one counted back from the cores (-1: all of them).
 
-    jobs: how many there are, where that is known.
+    jobs: how many there are, where that is known; more processes would only wait.
 
     Raises UserError where `n_jobs` is 0.
     """
     from joblib import effective_n_jobs
 
-    asked = config.hydra.launcher.n_jobs
-    if asked == 0:
+    if n_jobs == 0:
         raise UserError("hydra.launcher.n_jobs=0: must be a number of processes, or -1 for one on each core")
-    processes = effective_n_jobs(asked)
+    processes = effective_n_jobs(n_jobs)
     return processes if jobs is None else min(processes, jobs)
 
 

@@ -5,20 +5,16 @@ tries those again that failed.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vae_runner.commands import worker
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
+from vae_runner.commands.launch import Launch
 from vae_runner.commands.places import TIME, claim, override, place
-from vae_runner.commands.processes import JOBLIB, parallel_processes, processes_for
 from vae_runner.config import check, compose, sweep_jobs
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
@@ -27,7 +23,6 @@ from vae_runner.run_directory import RunDirectory, write_bytes
 
 log = logging.getLogger("vae_runner")
 
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 JOB_NUMBER = "${hydra.job.num}"
 INTERRUPTED, FAILED = 130, 1
 
@@ -44,7 +39,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
             "leave it at ${hydra.job.num}, and choose where the sweep goes with hydra.sweep.dir=DIR"
         )
     listed = not any(text.startswith("hydra/sweeper=") for text in line.overrides)
-    launch = _Launch.of(first, len(jobs) if listed else None)
+    launch = Launch.of(first, len(jobs) if listed else None)
     template = place(first, "sweep")
     if TIME not in template and listed:
         _refuse_another_sweep(Path(template), jobs)
@@ -60,7 +55,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
                     run_hydra(launch.job, [*args, *launch.overrides, override("hydra.sweep.dir", path.absolute())])
             except KeyboardInterrupt:
                 code = INTERRUPTED
-                log.warning("interrupted; to go on: %s", again)
+                log.warning("%s; to go on: %s", launch.interrupted, again)
             except BrokenProcessPool:
                 code = FAILED
                 log.error(
@@ -83,43 +78,6 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
         whole.unlock()
     states = {row["state"] for row in rows}
     return code or (FAILED if states & {"failed", "killed"} else INTERRUPTED if "interrupted" in states else 0)
-
-
-@dataclass(frozen=True)
-class _Launch:
-    """What runs a job, with what overrides of Hydra's own, and in what surroundings; `said`: what is said of it."""
-
-    job: Callable[[DictConfig], float | None]
-    overrides: Sequence[str] = ()
-    processes: int = 1
-    said: str = ""
-
-    @classmethod
-    def of(cls, config: DictConfig, jobs: int | None) -> "_Launch":
-        """As `hydra/launcher` says. jobs: how many there are, where that is known."""
-        target = plain(config.hydra.launcher)["_target_"]
-        if target == JOBLIB:
-            processes = processes_for(config, jobs)
-            # each job by itself: joblib would hand several short ones to one process while others wait
-            overrides = [f"hydra.launcher.n_jobs={processes}", "hydra.launcher.batch_size=1"]
-            if processes > 1:
-                return cls(worker.job, overrides, processes, f", {processes} at a time")
-            return cls(_job, overrides)
-        return cls(_job if target == BASIC else worker.job)
-
-    def around(self, sweep: RunDirectory) -> AbstractContextManager[None]:
-        return parallel_processes(sweep) if self.processes > 1 else nullcontext()
-
-
-def _job(config: DictConfig) -> float | None:
-    """One job of a sweep in this process. Raises whatever broke it, and KeyboardInterrupt to end the sweep."""
-    from vae_runner.commands.sweep_job import train_job
-    from vae_runner.execute import Interrupted
-
-    try:
-        return train_job(config, f"job {HydraConfig.get().job.num}: ")
-    except Interrupted as error:
-        raise KeyboardInterrupt from error
 
 
 def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> DictConfig:

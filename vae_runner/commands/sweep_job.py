@@ -13,6 +13,17 @@ from vae_runner.run_directory import RunDirectory
 log = logging.getLogger("vae_runner")
 
 
+def job(config: DictConfig) -> float | None:
+    """One job in the sweep's own process.
+
+    Raises whatever broke it, and KeyboardInterrupt, which ends the sweep, where it was asked to stop.
+    """
+    try:
+        return train_job(config, f"job {HydraConfig.get().job.num}: ")
+    except execute.Interrupted as error:
+        raise KeyboardInterrupt from error
+
+
 def train_job(config: DictConfig, name: str = "") -> float | None:
     """Trains a job, goes on with it, or passes over it where it is done. Returns the figure that a sweeper optimises.
 

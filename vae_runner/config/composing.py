@@ -29,7 +29,7 @@ from vae_runner.config.unknown import unknown_key
 from vae_runner.errors import UserError
 
 VERSION_BASE = "1.3"
-# options of Hydra's own groups -> the extra that brings them
+# options of Hydra's own groups that plugins bring, and the extra that installs each
 PLUGINS = {
     "launcher/joblib": "parallel",
     "launcher/submitit_slurm": "slurm",

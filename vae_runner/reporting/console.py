@@ -52,8 +52,8 @@ class _ConsoleHandler(logging.Handler):
         self.prefix = prefix
 
     def emit(self, record: logging.LogRecord) -> None:
-        is_progress = hasattr(record, "live")
-        if is_progress and (console.shared or (record.live and _is_live())):
+        live = getattr(record, "live", None)  # None where it is not about progress
+        if live is not None and (console.shared or (live and _is_live())):
             return
         style = STYLES.get(record.levelno)
         prefix = self.prefix + (f"{record.levelname.lower()}: " if style else "")
@@ -70,7 +70,7 @@ def console_logging() -> Iterator[None]:
 
 @contextmanager
 def lines_of_job(number: int) -> Iterator[None]:
-    """The same where several processes write to one output: a job's messages begin with its number, without progress."""
+    """The same where several processes write to one output: messages begin with the job's number; no progress."""
     console.shared = True
     try:
         with _handling(_ConsoleHandler(f"job {number}: ")):

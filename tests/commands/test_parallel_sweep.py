@@ -1,0 +1,253 @@
+"""Sweeps whose jobs run in other processes: joblib's, submitit's and Ray's."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from vae_runner.cli import main
+from vae_runner.commands import worker
+from vae_runner.commands.launch import Launch
+from vae_runner.commands.processes import processes_for
+from vae_runner.config import compose
+from vae_runner.errors import UserError
+from vae_runner.run_directory import RunDirectory
+
+REPOSITORY = Path(__file__).parents[2]
+DEBUG = ["trainer=debug", "architecture.width=8"]
+LONG = ["trainer.steps=1500", "trainer.batch_size=32", "trainer.log_steps=10", "architecture.width=8"]
+PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+
+
+def has_plugin(name: str) -> bool:
+    return find_spec("hydra_plugins") is not None and find_spec(f"hydra_plugins.{name}") is not None
+
+
+needs_joblib = pytest.mark.skipif(not has_plugin("hydra_joblib_launcher"), reason="hydra-joblib-launcher not installed")
+needs_submitit = pytest.mark.skipif(
+    not has_plugin("hydra_submitit_launcher"), reason="hydra-submitit-launcher not installed"
+)
+needs_ray = pytest.mark.skipif(not has_plugin("hydra_ray_launcher"), reason="hydra-ray-launcher not installed")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def sweep(*args: str) -> int:
+    return main(["train", "-m", *args, "hydra.sweep.dir=s"])
+
+
+def states() -> list[str]:
+    with open("s/sweep.csv", newline="") as file:
+        return [row["state"] for row in csv.DictReader(file)]
+
+
+def status(job: int) -> dict:
+    return json.loads(Path(f"s/{job}/status.json").read_text())
+
+
+@needs_joblib
+def test_jobs_run_in_processes_of_one_thread_and_print_whole_lines(capfd, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    # `ae` has no KL to weigh: its job fails
+    assert sweep("variant=vae,ae", "seed=0,1", "kl.weight=2", *PARALLEL, *DEBUG) == 1
+    assert states() == ["completed", "completed", "failed", "failed"]
+    assert "kl.weight=2" in status(2)["error"]
+    processes = {status(job)["pid"] for job in range(4)}
+    assert len(processes) <= 2
+    assert os.getpid() not in processes
+    assert {status(job)["threads"] for job in range(4)} == {1}
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].endswith("2 at a time")
+    told = [line for line in lines if line.startswith("job ") and not line.startswith("job  ")]
+    assert [line for line in lines[1:] if not line.startswith(("job ", "  ", "──", "in s"))] == []
+    for job in range(4):
+        mine = [line for line in told if line.startswith(f"job {job}: ")]
+        assert "kl.weight=2" in mine[0]
+        assert ("done in" if job < 2 else "error: ") in mine[-1]
+    assert "steps/s" not in "".join(told)
+    assert "steps/s" in Path("s/0/train.log").read_text()
+
+
+def start(*args: str) -> subprocess.Popen:
+    """The sweep as a user starts it in a terminal: a group of processes of its own."""
+    command = [sys.executable, "-m", "vae_runner", "train", "-m", *args, "hydra.sweep.dir=s", *PARALLEL, *LONG]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_steps(*jobs: int) -> None:
+    deadline = time.monotonic() + 60
+    while not all(Path(f"s/{job}/metrics.jsonl").is_file() for job in jobs):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def group_is_empty(group: int) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@needs_joblib
+def test_ctrl_c_interrupts_every_run_and_the_same_command_does_the_rest():
+    process = start("seed=0,1,2")
+    wait_for_steps(0, 1)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert states() == ["interrupted", "interrupted", "pending"]
+    assert "Traceback" not in printed
+    assert group_is_empty(process.pid)
+    done = [RunDirectory(f"s/{job}") for job in (0, 1)]
+    assert all(run.last.is_file() for run in done)
+    assert sweep("seed=0,1,2", *PARALLEL, *LONG) == 0
+    assert states() == ["completed"] * 3
+    for run in done:
+        steps = [line["step"] for line in run.read_metrics() if line["split"] == "train"]
+        assert steps == [1, *range(10, 1501, 10)]
+
+
+@needs_joblib
+def test_sigterm_to_the_first_process_ends_the_others_as_well():
+    process = start("seed=0,1,2")
+    wait_for_steps(0)
+    process.terminate()
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert states()[0] == "interrupted"
+    assert set(states()[1:]) <= {"interrupted", "pending"}
+    assert group_is_empty(process.pid)
+
+
+@needs_joblib
+def test_a_process_that_the_system_kills_is_told_of_in_one_line():
+    process = start("seed=0,1")
+    wait_for_steps(0, 1)
+    os.kill(status(0)["pid"], signal.SIGKILL)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, printed
+    assert states() == ["killed", "killed"]
+    assert "hydra.launcher.n_jobs=1" in printed
+    assert "Traceback" not in printed
+
+
+def test_no_job_begins_in_a_worker_whose_sweep_has_ended(monkeypatch):
+    from hydra.core.hydra_config import HydraConfig
+
+    from vae_runner.execute import Interrupted
+
+    config = compose(["hydra.sweep.dir=s"])
+    config.hydra.job.num = 0
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    monkeypatch.setattr(worker._Worker, "begun", True)
+    monkeypatch.setattr(worker._Worker, "ended", False)
+    with pytest.raises(Interrupted, match="has ended"):
+        worker.job(config)
+    assert not Path("s").exists()
+
+
+@pytest.mark.parametrize("asked", [1, 3, -1])
+def test_there_are_no_more_processes_than_jobs(asked):
+    cores = processes_for(-1, None)
+    assert processes_for(asked, 2) == min(asked if asked > 0 else cores, 2)
+
+
+def test_no_process_at_all_is_refused():
+    with pytest.raises(UserError, match="n_jobs=0"):
+        processes_for(0, 2)
+
+
+@needs_joblib
+def test_one_process_is_this_one():
+    assert sweep("seed=0", "hydra/launcher=joblib", *DEBUG) == 0
+    assert status(0)["pid"] == os.getpid()
+
+
+def test_processes_take_gpus_in_turn(monkeypatch):
+    import torch
+
+    taken = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr(signal, "signal", lambda *args: None)
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *args: None)
+    monkeypatch.setattr(worker._Worker, "begun", False)
+    for number in (1, 2, 3):
+        monkeypatch.setattr(worker.multiprocessing.current_process(), "_name", f"LokyProcess-{number}")
+        worker.begin()
+    assert taken == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"), [("joblib", "parallel"), ("slurm", "slurm"), ("submitit_local", "slurm"), ("ray", "ray")]
+)
+def test_a_plugin_that_is_not_installed_is_named_before_anything_runs(monkeypatch, capsys, launcher, extra):
+    compose([])  # by now the plugins that are installed have put their options there
+    options = ConfigStore.instance().repo["hydra"]["launcher"]
+    for name in ("joblib", "submitit_slurm", "submitit_local", "ray"):
+        monkeypatch.delitem(options, f"{name}.yaml", raising=False)
+    assert sweep("seed=0,1", f"hydra/launcher={launcher}", *DEBUG) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"pip install 'vae-runner[{extra}]'" in line
+    assert not Path("s").exists()
+
+
+@needs_submitit
+def test_jobs_of_submitit_run_and_are_in_the_table(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    assert sweep("seed=0,1", "hydra/launcher=submitit_local", *DEBUG) == 0
+    assert states() == ["completed", "completed"]
+    assert len({os.getpid(), status(0)["pid"], status(1)["pid"]}) == 3
+    (log, _) = Path("s/.submitit").rglob("*_log.out")
+    assert "done in" in log.read_text()
+
+
+@needs_submitit
+def test_a_job_on_slurm_is_queued_again_when_its_time_is_over():
+    launcher = compose(["hydra/launcher=slurm", "hydra.launcher.partition=gpu"]).hydra.launcher
+    assert (launcher.partition, launcher.timeout_min, launcher.max_num_timeout) == ("gpu", 240, 3)
+
+
+@needs_submitit
+def test_without_slurm_nothing_is_sent_to_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert sweep("seed=0,1", "hydra/launcher=slurm", *DEBUG) == 2
+    assert "no srun" in capsys.readouterr().err
+    assert not Path("s").exists()
+
+
+@needs_submitit
+def test_slurm_goes_on_after_ctrl_c_and_that_is_said(monkeypatch, tmp_path):
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "scancel" in Launch.of(compose(["hydra/launcher=slurm"]), 2).interrupted
+
+
+@needs_ray
+def test_jobs_of_a_local_ray_run_and_are_in_the_table(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    assert sweep("seed=0,1", "hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2", *DEBUG) == 0
+    assert states() == ["completed", "completed"]
+    assert os.getpid() not in {status(0)["pid"], status(1)["pid"]}
