@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 CORES = len(os.sched_getaffinity(0))
@@ -45,7 +46,7 @@ def gaps(place: Path) -> Iterator[float]:
         jobs[status["pid"]].append((begun, ended))
     for of_process in jobs.values():
         of_process.sort()
-        for (_, ended), (begun, _) in zip(of_process, of_process[1:], strict=False):
+        for (_, ended), (begun, _) in pairwise(of_process):
             yield begun - ended
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -71,7 +71,8 @@ def _end(sweep: RunDirectory, number: int, frame: FrameType | None) -> None:
     log.warning("ending; every run stops after the step in hand")
     for process in multiprocessing.active_children():
         assert process.pid is not None
-        os.kill(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
     while any(RunDirectory(path).alive() for path in sweep.path.iterdir() if path.name.isdigit()):
         time.sleep(POLL)
     raise KeyboardInterrupt  # joblib kills the workers, none of which holds a run

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.launch import Launch
 from vae_runner.commands.places import TIME, claim, override, place
-from vae_runner.config import check, compose, sweep_jobs
+from vae_runner.config import Tree, check, compose, sweep_jobs
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting import runs, tables
@@ -83,17 +83,20 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
 def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> DictConfig:
     """The config of one job.
 
-    Raises UserError where a job does not compose, or none passes the check. Jobs are composed until every override was
-    seen: a mistake is in an override, seldom in a combination, and that one job will say so itself.
+    Raises UserError where a job does not compose, or none passes the check. A mistake is in an option or in a key,
+    seldom in a combination or in one of several values: jobs are composed until one has passed and every option and
+    key was seen, and the one job that is wrong in another way will say so itself.
     """
+    tree = Tree.of(line.config_dir)
     seen: set[str] = set()
     passed: DictConfig | None = None
     mistake: UserError | None = None
     hydra_settings = [text for text in line.overrides if text.lstrip("+~").startswith("hydra")]
     for job in jobs:
-        if seen.issuperset(job):
+        parts = {text if tree.is_group(key := text.partition("=")[0]) else key for text in job}
+        if seen.issuperset(job) or (passed is not None and seen.issuperset(parts)):
             continue
-        seen.update(job)
+        seen.update(job, parts)
         config = compose([*job, *hydra_settings], line.config_dir)
         try:
             check(config)
