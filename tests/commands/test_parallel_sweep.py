@@ -181,6 +181,7 @@ def test_processes_take_gpus_in_turn(monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     monkeypatch.setattr(signal, "pthread_sigmask", lambda *args: None)
+    monkeypatch.setattr(worker.gc, "freeze", lambda: None)
     monkeypatch.setattr(worker._Worker, "begun", False)
     for number in (1, 2, 3):
         monkeypatch.setattr(worker.multiprocessing.current_process(), "_name", f"LokyProcess-{number}")

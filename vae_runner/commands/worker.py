@@ -4,6 +4,7 @@ Ctrl-C reaches every process of a terminal. joblib's workers ignore it and wait 
 of them a SIGTERM: the job in hand ends as a run does, with everything written, and no other begins.
 """
 
+import gc
 import logging
 import multiprocessing
 import signal
@@ -29,6 +30,9 @@ def begin() -> None:
 
     import torch
 
+    import vae_runner.execute  # noqa: F401 - most of what a job needs
+
+    gc.freeze()  # it never becomes garbage, and joblib looks for garbage after each job
     if (gpus := torch.cuda.device_count()) > 1:
         _, _, number = multiprocessing.current_process().name.rpartition("-")
         torch.cuda.set_device(int(number) % gpus)
