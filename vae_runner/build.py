@@ -42,15 +42,17 @@ def make(node: Config | None, *handed: Any, trusted: bool = True, **more: Any) -
 
 
 @functools.lru_cache(maxsize=2)
-def _opened(node: str, missing: bool) -> Data:
-    return make(json.loads(node)).open(missing=missing)
+def _opened(node: str, missing: bool, device: torch.device) -> Data:
+    source = make(json.loads(node))
+    source.device = device
+    return source.open(missing=missing)
 
 
 def build_data(config: Config, device: torch.device) -> Data:
     """The data on the device. The last ones read are kept: the jobs of a sweep share them."""
     corruption, condition = factory(config["corruption"]), factory(config["condition"])
     missing = corruption is not None and corruption.func.missing_values  # type: ignore[attr-defined]
-    data = copy.copy(_opened(json.dumps(config["data"], sort_keys=True), missing).to(device))
+    data = copy.copy(_opened(json.dumps(config["data"], sort_keys=True), missing, device).to(device))
     data.corruption = corruption(data.space) if corruption else None
     data.condition = condition(data.space).complete if condition else None
     return data

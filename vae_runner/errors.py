@@ -10,3 +10,7 @@ class UserError(Exception):
 
 class DataAbsent(UserError):
     """A published data set is not on this machine."""
+
+
+class DataLost(UserError):
+    """An example that was there when the data was opened, and cannot be read now."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from vae_runner.data.image_files import Decoder, size_of
+from vae_runner.data.decoder import Decoder, size_of
 from vae_runner.data.images import Images
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError

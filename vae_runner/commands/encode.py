@@ -56,8 +56,7 @@ def _codes(run: "Run", split: str, labels: dict[str, list[Any]]) -> Iterator[Any
     from vae_runner.evaluation.evaluate import blocks
 
     examples = getattr(run.data, split)
-    for indices in blocks(examples, run.device):
-        batch = run.data.batch(examples, indices)
+    for batch in run.data.batches(examples, blocks(examples, run.device)):
         if batch.y is not None:
             labels.setdefault(f"y_{split}", []).append(batch.y.cpu().numpy())
         yield torch.cat([code.flatten(1) for code in run.model.encode(batch)], 1).float().cpu().numpy()

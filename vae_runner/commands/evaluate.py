@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vae_runner.evaluation.features import Features
     from vae_runner.evaluation.groups import Settings, Subject
 
+STREAMED_FEATURES = 10_000  # examples that features are learned from, at most, where data is too large for memory
 BOUND = "bound"  # the figures of training, which are always taken
 
 
@@ -139,6 +140,7 @@ def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]"
     """
     import torch
 
+    from vae_runner.data.streamed import StreamedSplit
     from vae_runner.evaluation import features, kept
 
     run = opened.run
@@ -148,9 +150,11 @@ def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]"
 
     def trained() -> features.Features:
         print("training a network on the data, to compare samples in its features")
-        indices = torch.arange(len(run.data.train), device=run.device)
+        train = run.data.train
+        n = min(len(train), STREAMED_FEATURES) if isinstance(train, StreamedSplit) else len(train)
+        indices = torch.arange(n, device=run.device)
         with opened.preserved():
-            batch = run.data.batch(run.data.train, indices)
+            batch = run.data.batch(train, indices)
         return features.train_features(batch.x, batch.y, run.model.space)
 
     return lambda: kept.kept(run.config["data"], trained).to(run.device)

@@ -32,7 +32,8 @@ class Attributes(Condition):
 
     def prepare(self, data: Data) -> None:
         indices = torch.arange(len(data.train), device=self.mean.device).split(BLOCK)
-        c = torch.cat([self._of(data.batch(data.train, block)) for block in indices]).double()
+        part = data.train.context if self.space.context else data.train.targets
+        c = torch.cat([part(block) for block in indices]).double()  # type: ignore[misc]
         deviation = c.std(0, correction=0)
         self.mean.copy_(c.mean(0))
         self.deviation.copy_(torch.where(deviation > 0, deviation, 1))

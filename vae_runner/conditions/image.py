@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vae_runner.conditions.condition import Condition
 from vae_runner.conditions.pictures import edges, gray, low_resolution, visible_quadrants
-from vae_runner.data.image_files import Decoder, size_of
+from vae_runner.data.decoder import Decoder, size_of
 from vae_runner.data.space import Batch, Space
 from vae_runner.errors import UserError
 from vae_runner.settings import Range

@@ -19,7 +19,7 @@ CONTINUABLE = {
     *(f"trainer.{key}" for key in ("epochs", "steps", "default_steps", "early_stopping", "device", "nonfinite")),
     *(f"trainer.{key}" for key in ("gradient_clip", "log_steps", "evaluation_examples", "deterministic")),
     *(f"trainer.{what}_{unit}" for what in ("validation", "checkpoint") for unit in ("epochs", "steps")),
-    *(f"data.{key}" for key in ("root", "path", "download")),
+    *(f"data.{key}" for key in ("root", "path", "download", "in_memory", "workers")),
 }
 
 

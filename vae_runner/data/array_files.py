@@ -71,6 +71,18 @@ def read_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
         raise UserError(f"{origin}: truncated, corrupt or not an array file: {_line(error)}") from error
 
 
+def map_arrays(path: Path) -> Mapping[str, Any]:
+    """Name -> array, as `read_arrays` has it, of a .npy or .pt file, whose values are read as they are looked at.
+
+    Raises anything where the file is absent, cannot be mapped, or is of another kind.
+    """
+    if path.suffix.lower() == ".npy":
+        return {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
+    if path.suffix.lower() == ".pt":
+        return _torch_arrays(torch.load(path, map_location="cpu", weights_only=True, mmap=True), str(path))
+    raise ValueError(f"{path.suffix} is read as a whole")
+
+
 def _torch_arrays(content: Any, origin: str) -> dict[str, Any]:
     if isinstance(content, Tensor):
         return {"x": content}

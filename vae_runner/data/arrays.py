@@ -1,6 +1,9 @@
 """A user's own arrays: .npz, .npy, .pt or .csv."""
 
-from collections.abc import Mapping
+import copy
+import functools
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,16 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_runner.data.array_files import read_arrays
+from vae_runner.data.array_files import map_arrays, read_arrays
+from vae_runner.data.array_rows import ArrayRows, ChangedRows
+from vae_runner.data.scaling import standardize, unit
 from vae_runner.data.source import Source, Stored
 from vae_runner.data.splits import Split, TensorSplit
+from vae_runner.data.streamable import Streamable
+from vae_runner.data.streamed import BLOCK, Rows, StreamedSplit
 from vae_runner.errors import UserError
 
 X_NAMES = ("x", "images", "data", "X", "imgs", "inputs")
 Y_NAMES = ("y", "labels", "targets", "label", "target", "class")
 
 
-class Arrays(Source):
+class ArraySource(Source):
     """Images (N, H, W), (N, C, H, W) or (N, H, W, C), or vectors (N, D), with or without labels and conditions.
 
     x, y: the names of the arrays (in a .csv y is the label's column); None finds `x_train`, `y_train`, `x_test`,
@@ -52,22 +59,27 @@ class Arrays(Source):
         return f"data.path={self.path}"
 
     def load(self) -> Stored:
-        arrays = read_arrays(Path(self.path).expanduser(), self.origin, self.y, Y_NAMES)
+        arrays = self._arrays()
         xs, ys = self._choose(arrays)
-        splits = {split: self._examples(name, arrays[name]) for split, name in xs.items()}
-        shapes = {split: tuple(x.shape[1:]) for split, x in splits.items()}
+        splits: dict[str, TensorSplit | StreamedSplit] = {
+            split: self._split(name, arrays[name]) for split, name in xs.items()
+        }
+        shapes = {split: examples.shape for split, examples in splits.items()}
         if len(set(shapes.values())) > 1:
             listed = ", ".join(f"{xs[split]} {shape}" for split, shape in shapes.items())
             raise UserError(f"{self.origin}: examples of different shapes: {listed}")
-        labels, classes, class_names = self._labels({split: (name, arrays[name]) for split, name in ys.items()}, splits)
-        conditions = self._conditions(arrays, splits)
-        return Stored(
-            **{  # type: ignore[arg-type]
-                split: TensorSplit(x, labels.get(split), c=conditions.get(split)) for split, x in splits.items()
-            },
-            classes=classes,
-            class_names=class_names,
-        )
+        sizes = {split: len(examples) for split, examples in splits.items()}
+        labels, classes, class_names = self._labels({split: (name, arrays[name]) for split, name in ys.items()}, sizes)
+        conditions = self._conditions(arrays, sizes)
+        for split, examples in splits.items():
+            examples.y, examples.c = labels.get(split), conditions.get(split)
+        return Stored(**splits, classes=classes, class_names=class_names)  # type: ignore[arg-type]
+
+    def _arrays(self) -> Mapping[str, Any]:
+        return read_arrays(Path(self.path).expanduser(), self.origin, self.y, Y_NAMES)
+
+    def _split(self, name: str, value: Any) -> TensorSplit | StreamedSplit:
+        return TensorSplit(self._examples(name, value))
 
     def _choose(self, arrays: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
         """Split -> the name of its examples, and of its labels."""
@@ -95,43 +107,55 @@ class Arrays(Source):
         return {"train": x}, {} if y is None else {"train": y}
 
     def _examples(self, name: str, value: Any) -> Tensor:
+        x = self._laid_out(name, value)
+        # bytes that are all 0 or 1 are black and white, not the two darkest of 256 greys
+        return self._converted(x, is_grey=x.dtype == torch.uint8 and bool((x > 1).any()))
+
+    def _laid_out(self, name: str, value: Any) -> Tensor:
+        """As (N, C, H, W) or (N, D), of the type that the file has."""
+        self._require_shape(name, shape := tuple(value.shape))
         x = self._tensor(name, value)
-        shape = tuple(x.shape)
-        if x.ndim not in (2, 3, 4) or 0 in shape[1:]:
+        if x.ndim == 3:
+            return x.unsqueeze(1)
+        return x.permute(0, 3, 1, 2) if x.ndim == 4 and self._channels_last(name, shape) else x
+
+    def _require_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        if len(shape) not in (2, 3, 4) or 0 in shape[1:]:
             raise UserError(
                 f"{self.origin}: {name} has shape {shape}; images are (N, H, W), (N, C, H, W) or (N, H, W, C), "
                 f"vectors (N, D)"
             )
-        if x.ndim == 3:
-            x = x.unsqueeze(1)
-        elif x.ndim == 4 and self._channels_last(name, shape):
-            x = x.permute(0, 3, 1, 2)
-        if x.dtype == torch.uint8 and bool((x > 1).any()):
+
+    def _converted(self, x: Tensor, is_grey: bool) -> Tensor:
+        if is_grey:
             return x.contiguous()
-        # bytes that are all 0 or 1 are black and white, not the two darkest of 256 greys; what will be scaled keeps its
-        # digits until then, for large numbers that differ little are one number to float32
+        # what will be scaled keeps its digits until then: large numbers that differ little are one number to float32
         return x.to(torch.float32 if self.scaling == "none" else torch.float64).contiguous()
 
-    def _conditions(self, arrays: Mapping[str, Any], splits: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _conditions(self, arrays: Mapping[str, Any], sizes: dict[str, int]) -> dict[str, Tensor | Rows]:
         """Split -> conditions (N, A) or (N, C, H, W), for all splits or none."""
         if self.c is None:
             return {}
-        conditions = {}
-        for split, x in splits.items():
+        conditions, shapes = {}, set()
+        for split, size in sizes.items():
             name = self.c if self.c in arrays else f"{self.c}_{split}"
             if name not in arrays:
                 raise UserError(f"data.c={self.c}: {self.path} holds {', '.join(arrays)}")
             value = arrays[name]
-            c = self._examples(name, value if value.ndim > 1 else value[:, None])
-            c = c if c.dtype == torch.uint8 else c.to(torch.float32)
-            if len(c) != len(x) or not bool(c.isfinite().all()):
+            c = self._condition(name, value if value.ndim > 1 else value[:, None])
+            examples = TensorSplit(c) if isinstance(c, Tensor) else StreamedSplit(c)
+            if len(c) != size or examples.first_not_finite() is not None:
                 raise UserError(
-                    f"data.c={self.c}: {name} must hold a condition, without NaN, for each of {len(x)} examples"
+                    f"data.c={self.c}: {name} must hold a condition, without NaN, for each of {size} examples"
                 )
             conditions[split] = c
-        if len({c.shape[1:] for c in conditions.values()}) > 1:
+            shapes.add(examples.shape)
+        if len(shapes) > 1:
             raise UserError(f"data.c={self.c}: conditions of different shapes in different splits")
         return conditions
+
+    def _condition(self, name: str, value: Any) -> Tensor | Rows:
+        return as_condition(self._examples(name, value)).clone()
 
     def _channels_last(self, name: str, shape: tuple[int, ...]) -> bool:
         if self.layout != "auto":
@@ -144,7 +168,7 @@ class Arrays(Source):
         return shape[1] > 4
 
     def _labels(
-        self, named: dict[str, tuple[str, Any]], splits: dict[str, Tensor]
+        self, named: dict[str, tuple[str, Any]], sizes: dict[str, int]
     ) -> tuple[dict[str, Tensor], int | None, list[str] | None]:
         """Split -> labels (N,) counted from 0 with -1 for hidden, or factors (N, F); how many classes; their names."""
         labels = {}
@@ -160,14 +184,14 @@ class Arrays(Source):
             y = self._tensor(name, value)
             if y.ndim == 2 and y.shape[1] == 1:
                 y = y[:, 0]
-            if y.ndim not in (1, 2) or len(y) != len(splits[split]):
+            if y.ndim not in (1, 2) or len(y) != sizes[split]:
                 raise UserError(
-                    f"{self.origin}: labels {name} have shape {tuple(y.shape)} for {len(splits[split])} examples; "
+                    f"{self.origin}: labels {name} have shape {tuple(y.shape)} for {sizes[split]} examples; "
                     f"one label (or row of factors) for each is needed"
                 )
             if y.is_floating_point() and not bool((y.isfinite() & (y == y.round())).all()):
                 raise UserError(f"{self.origin}: labels {name} must be whole numbers")
-            labels[split] = y.to(torch.long)
+            labels[split] = y.to(torch.long, copy=True)  # of a file that is mapped, for labels stay in memory
         if len({y.ndim for y in labels.values()}) > 1:
             raise UserError(f"{self.origin}: labels have one column in one split and several in another")
         if not labels or next(iter(labels.values())).ndim == 2:
@@ -197,30 +221,83 @@ class Arrays(Source):
     def scale(self, train: Split, validation: Split, test: Split) -> tuple[Split, Split, Split]:
         if self.scaling == "none":
             return train, validation, test
-        values = _values(train)
-        # the columns of a table have units of their own, the pixels of an image share one
-        axes = (0,) if values.ndim == 2 else tuple(range(values.ndim))
-        if self.scaling == "unit":
-            shift = values.nan_to_num(torch.inf).amin(axes, keepdim=True)
-            width = values.nan_to_num(-torch.inf).amax(axes, keepdim=True) - shift
-        else:
-            shift = values.nanmean(axes, keepdim=True)
-            width = (values - shift).square().nanmean(axes, keepdim=True).sqrt()
-        if not bool(shift.isfinite().all()):
+        scaling = (unit if self.scaling == "unit" else standardize)(lambda: _blocks(train))
+        if not bool(scaling.shift.isfinite().all()):
             raise UserError(
                 f"data.scale={self.scaling}: a column of {self.path} holds no value to scale by; leave it out"
             )
-        width = torch.where(width > 0, width, 1)
 
         def scaled(split: Split) -> Split:
-            everything = torch.arange(len(split))
-            x = ((_values(split) - shift) / width).to(torch.float32)
-            x = x.clamp_(0, 1) if self.scaling == "unit" else x
-            return TensorSplit(x, split.take(everything)[1], c=split.context(everything))
+            assert isinstance(split, TensorSplit | StreamedSplit)
+            changed = copy.copy(split)
+            changed.x = scaling(split.x) if isinstance(split, TensorSplit) else ChangedRows(split.x, scaling)
+            return changed
 
         return scaled(train), scaled(validation), scaled(test)
 
 
-def _values(split: Split) -> Tensor:
-    x, _ = split.take(torch.arange(len(split)))
-    return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
+def _blocks(split: Split) -> Iterable[Tensor]:
+    assert isinstance(split, TensorSplit | StreamedSplit)
+    return split.x.split(BLOCK) if isinstance(split, TensorSplit) else split.blocks()
+
+
+def as_condition(c: Tensor) -> Tensor:
+    return c if c.dtype == torch.uint8 else c.to(torch.float32)
+
+
+class Arrays(Streamable, ArraySource):
+    """Arrays in a file; those of a .npy or .pt may stay there."""
+
+    maps = False
+
+    def load(self) -> Stored:
+        self.maps = not self.in_memory and self._is_to_be_mapped()
+        stored = super().load()
+        if self.in_memory is False and not self.maps:
+            raise UserError(
+                f"data.in_memory=false: {self.path} can only be read as a whole; save the array as a .npy, or several "
+                f"as a .pt (torch.save of a dictionary of tensors), or type data.in_memory=null"
+            )
+        return stored
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.path).expanduser()
+
+    def _is_to_be_mapped(self) -> bool:
+        try:
+            arrays = map_arrays(self._file)
+        except Exception:  # reading it as a whole says what is wrong, if anything is
+            return False
+        values = [arrays[name] for name in self._choose(arrays)[0].values()]
+        return self.streams(sum(math.prod(value.shape) * (1 if _is_bytes(value) else 4) for value in values))
+
+    def _arrays(self) -> Mapping[str, Any]:
+        return map_arrays(self._file) if self.maps else super()._arrays()
+
+    def _split(self, name: str, value: Any) -> TensorSplit | StreamedSplit:
+        if not self.maps:
+            return super()._split(name, value)
+        return StreamedSplit(self._rows(name, value), workers=self.workers)
+
+    def _condition(self, name: str, value: Any) -> Tensor | Rows:
+        if not self.maps or value.ndim <= 2:
+            return super()._condition(name, value)
+        return ChangedRows(self._rows(name, value), as_condition)
+
+    def _rows(self, name: str, value: Any) -> ArrayRows:
+        """The examples of an array, where they lie."""
+        self._require_shape(name, tuple(value.shape))
+        everything = torch.arange(len(value))
+        as_they_are = StreamedSplit(
+            ArrayRows(self._file, name, functools.partial(self._laid_out, name), everything), workers=0
+        )
+        is_grey = _is_bytes(value) and any(bool((x > 1).any()) for x in as_they_are.blocks())
+        return ArrayRows(self._file, name, functools.partial(self._arranged, name, is_grey), everything)
+
+    def _arranged(self, name: str, is_grey: bool, value: Any) -> Tensor:
+        return self._converted(self._laid_out(name, value), is_grey)
+
+
+def _is_bytes(value: Any) -> bool:
+    return value.dtype in (np.uint8, torch.uint8)

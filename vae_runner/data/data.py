@@ -1,13 +1,14 @@
 """Stored examples -> batches on the device."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Generator, Tensor
 
 from vae_runner.data.space import Batch, Space
 from vae_runner.data.splits import Split
+from vae_runner.data.streamed import StreamedSplit
 
 
 class Data:
@@ -45,13 +46,27 @@ class Data:
         return moved
 
     def batch(self, split: Split, indices: Tensor, generator: Generator | None = None) -> Batch:
-        """The examples of `split` at `indices` (N,), on the split's device, without a host-device synchronisation.
+        """The examples of `split` at `indices` (N,), on its device; those in memory without waiting for the device.
 
         x is float32, uint8 divided by 255. Stochastic binarisation draws afresh each time, from `generator` or
         else the global random state: each pixel is 1 with its grey level as
         probability (Salakhutdinov and Murray, 2008).
         """
         x, y = split.take(indices)
+        return self._made(x, y, split.context(indices), split.mask(indices), generator)
+
+    def batches(self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Batch]:
+        """The batch of each block of indices, as `batch` makes it. What lies on disk is read ahead of its turn."""
+        if isinstance(split, StreamedSplit):
+            for x, y, c in split.ahead(blocks):
+                yield self._made(x, y, c, None, generator)
+        else:
+            for indices in blocks:
+                yield self.batch(split, indices, generator)
+
+    def _made(
+        self, x: Tensor, y: Tensor | None, c: Tensor | None, mask: Tensor | None, generator: Generator | None
+    ) -> Batch:
         if x.dtype == torch.uint8:
             x = x.to(torch.float32).div_(255)
         if self.binarize == "threshold":
@@ -59,7 +74,7 @@ class Data:
         elif self.binarize == "stochastic":
             # torch.bernoulli draws in double precision, at four times the cost
             x = torch.rand(x.shape, device=x.device, generator=generator).lt_(x)
-        batch = Batch(x=x, input=x, y=y, c=split.context(indices), mask=split.mask(indices))
+        batch = Batch(x=x, input=x, y=y, c=c, mask=mask)
         for change in (self.corruption, self.condition):
             batch = batch if change is None else change(batch)
         return batch

@@ -15,6 +15,10 @@ class Files(Protocol):
 
     def read(self, name: str) -> bytes: ...
 
+    def place(self, name: str) -> str:
+        """Where that is, for a message."""
+        ...
+
 
 class Folder:
     def __init__(self, path: Path) -> None:
@@ -27,15 +31,23 @@ class Folder:
             # links are followed, but a link to a parent would be followed for ever
             seen.add(os.path.realpath(root))
             folders[:] = [folder for folder in folders if os.path.realpath(os.path.join(root, folder)) not in seen]
-            found += [Path(root, file).relative_to(self.path).as_posix() for file in files]
-        return sorted(name for name in found if not _hidden(name))
+            inside = os.path.relpath(root, self.path).replace(os.sep, "/")
+            prefix = "" if inside == "." else f"{inside}/"
+            found += [name for file in files if not _hidden(name := prefix + file)]
+        found.sort()
+        return found
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        with open(os.path.join(self.path, name), "rb") as file:
+            return file.read()
+
+    def place(self, name: str) -> str:
+        return os.path.join(self.path, name)
 
 
 class Archive:
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             self.zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile) as error:
@@ -46,6 +58,12 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         return self.zip.read(name)
+
+    def place(self, name: str) -> str:
+        return f"{self.path}: {name}"
+
+    def __reduce__(self) -> tuple[type["Archive"], tuple[Path]]:
+        return Archive, (self.path,)  # another process opens the file anew
 
 
 def open_files(path: Path) -> Files:

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,15 +10,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vae_runner.data.decoder import Decoder, WrongSizeError, upright
 from vae_runner.data.files import Files, open_files
-from vae_runner.data.image_files import EXTENSIONS, Decoder, ImageFiles, WrongSizeError, upright
-from vae_runner.data.source import Source, Stored
+from vae_runner.data.image_files import EXTENSIONS, ImageFiles
+from vae_runner.data.source import Stored
+from vae_runner.data.splits import Examples, Split
+from vae_runner.data.streamable import Streamable
 from vae_runner.errors import UserError
 
 SPLITS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
 
 
-class Images(Source):
+class Images(Streamable):
     """Image files below a folder (or in a .zip of one) -> (channels, height, width) uint8.
 
     Folders `train` (and `test`, `validation`) on the first level are splits; other folders are classes, whose images
@@ -83,6 +86,12 @@ class Images(Source):
                 explain=self._explain,
             )
         return Stored(**parts, classes=len(class_names) or None, class_names=class_names or None)  # type: ignore[arg-type]
+
+    def read(self, parts: Sequence[Examples]) -> list[Split]:
+        files = [part for part in parts if isinstance(part, ImageFiles)]
+        if self.streams(sum(part.size for part in files)):
+            return [part.stream(self.workers) for part in files]
+        return super().read(parts)
 
     def _decoder(self, files: Files, names: list[str]) -> Decoder:
         size = self.size or self._common_size(files, names)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_runner.data.arrays import Arrays
+from vae_runner.data.arrays import ArraySource
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import Examples, Split, TensorSplit
 from vae_runner.data.windows import Divided, in_time, require_room, windows
@@ -39,7 +39,7 @@ def generate() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(x.astype(np.float32)).unsqueeze(-1), torch.from_numpy(y)
 
 
-class Series(Arrays):
+class Series(ArraySource):
     """Examples (T, D), T steps of D channels.
 
     path: .npz, .npy, .pt or .csv; None: the generated waves.

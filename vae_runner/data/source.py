@@ -1,6 +1,7 @@
 """What every source of data shares: how it is split, limited, checked and binarised, and what labels it keeps."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ import torch
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
 from vae_runner.data.splits import SUPPORTS, Examples, Split, TensorSplit
+from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -53,6 +55,8 @@ class Source:
         self.binarize = binarize
         self.split_seed = split_seed
 
+    device = torch.device("cpu")  # where the examples will be moved to
+
     @property
     def origin(self) -> str:
         """What a message about the data begins with."""
@@ -61,6 +65,10 @@ class Source:
     def load(self) -> Stored:
         """The source's examples, as it orders and splits them. Raises UserError when they cannot be had."""
         raise NotImplementedError
+
+    def read(self, parts: Sequence[Examples]) -> list[Split]:
+        """The examples of each split, ready to be taken."""
+        return [part if isinstance(part, StreamedSplit) else part.read() for part in parts]
 
     def scale(self, train: Split, validation: Split, test: Split) -> tuple[Split, Split, Split]:
         """The splits after whatever may depend on what the training examples turned out to be."""
@@ -73,7 +81,7 @@ class Source:
         """
         stored = self.load()
         self._refuse_nan(stored, missing)
-        splits = [examples.read() for examples in self._divide(stored)]
+        splits = self.read(self._divide(stored))
         if len(splits[0]) < 2:
             raise UserError(f"{self.origin}: {len(splits[0])} examples to train on, at least 2 are needed")
         train, validation, test = self.scale(*splits)
@@ -114,8 +122,9 @@ class Source:
         # before they are divided, so that the message counts examples as the user's file does
         own = {"training": stored.train, "validation": stored.validation, "test": stored.test}
         for name, split in own.items():
-            first = split.first_not_finite(missing) if isinstance(split, TensorSplit) else None
-            if first is None or not isinstance(split, TensorSplit):
+            if not isinstance(split, TensorSplit | StreamedSplit):
+                continue
+            if (first := split.first_not_finite(missing)) is None:
                 continue
             # infinities first: corruption=missing would be no help while there are any
             what, advice = "NaN", "where NaN stands for what is not known, type corruption=missing"
@@ -126,7 +135,7 @@ class Source:
 
     def _hide_labels(self, train: Split, classes: int | None, labels: int) -> Split:
         """The training examples with that many labels, on one split_seed a part of those of a larger number."""
-        if classes is None or not isinstance(train, TensorSplit) or train.y is None:
+        if classes is None or not isinstance(train, TensorSplit | StreamedSplit) or train.y is None:
             raise UserError(f"data.labels={labels}: {self.origin} has no class labels to keep; type data.labels=null")
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
         members = [order[train.y[order] == label] for label in range(classes)]

@@ -1,4 +1,4 @@
-"""Examples as they are stored, in memory or on a device, and how they are taken from there."""
+"""Examples as they are stored, and how they are taken from there: in memory, on a device or on disk."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -24,13 +24,17 @@ class Examples(Protocol):
 
 
 class Split(Examples, Protocol):
-    """Examples in memory. `shape` is that of one example."""
+    """Examples that batches can be taken from. `shape` is that of one example."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Copies of x as stored (n, *shape) and of y, or None; `indices` (n,) lie on the split's device."""
+        """Copies of x as stored (n, *shape) and of y, or None; `indices` (n,) lie where the examples do."""
+        ...
+
+    def targets(self, indices: Tensor) -> Tensor | None:
+        """y alone, for which x need not be read."""
         ...
 
     def mask(self, indices: Tensor) -> Tensor | None:
@@ -70,7 +74,10 @@ class TensorSplit:
         return tuple(self.x.shape[1:])
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
-        return self.x.index_select(0, indices), None if self.y is None else self.y.index_select(0, indices)
+        return self.x.index_select(0, indices), self.targets(indices)
+
+    def targets(self, indices: Tensor) -> Tensor | None:
+        return None if self.y is None else self.y.index_select(0, indices)
 
     def mask(self, indices: Tensor) -> Tensor | None:
         if self.lengths is None:

@@ -78,11 +78,14 @@ class SpriteSplit:
         return (1, SIDE, SIDE)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        places = self.places.index_select(0, indices)
-        y = places[:, None].div(self.strides, rounding_mode="floor") % self.sizes
+        places, y = self.places.index_select(0, indices), self.targets(indices)
         # a window further to the left and up shows the sprite further to the right and down
         x = self.windows[places.div(32 * 32, rounding_mode="floor"), 31 - y[:, 4], 31 - y[:, 3]]
         return x.unsqueeze(1), y
+
+    def targets(self, indices: Tensor) -> Tensor:
+        places = self.places.index_select(0, indices)
+        return places[:, None].div(self.strides, rounding_mode="floor") % self.sizes
 
     def subset(self, indices: Tensor) -> "SpriteSplit":
         return SpriteSplit(self.places[indices], self.canvases, self.sizes, self.strides)

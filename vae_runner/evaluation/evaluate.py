@@ -94,8 +94,7 @@ def evaluate(
         kl_units, codes, labels, estimate, seen = None, [], [], False, 0
         moments = Moments()
         information: Tensor | None = None
-        for indices in blocks(split, device, limit):
-            batch = data.batch(split, indices)
+        for batch in data.batches(split, blocks(split, device, limit)):
             losses, evidence = objective.losses(model, batch, kl)
             figures = figures_of(losses, totals_of(losses), evidence)
             for name, value in figures.items():

@@ -42,8 +42,8 @@ def kept(data: dict[str, Any], train: Callable[[], Features]) -> Features:
 
 
 def _key(data: dict[str, Any]) -> str:
-    # where the files of a published data set lie is nothing to them
-    settings = {key: value for key, value in data.items() if key not in ("download", "root")}
+    # where the files of a published data set lie is nothing to them, nor how files are read
+    settings = {key: value for key, value in data.items() if key not in ("download", "root", "in_memory", "workers")}
     if data.get("path") is not None and (file := Path(str(data["path"])).expanduser()).exists():
         stat = file.stat()
         settings["file"] = [str(file.resolve()), stat.st_mtime_ns, stat.st_size]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.splits import Split
+from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved
 
@@ -31,11 +32,13 @@ def bounds(
     n = len(split) if limit is None else min(len(split), limit)
     of_data = torch.Generator(device).manual_seed(seed)
     with Preserved(model, device, seed):
-        blocks = [data.batch(split, indices, of_data) for indices in torch.arange(n, device=device).split(BLOCK)]
-        if not model(blocks[0]).has_density:
-            raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
-        found = []
-        for batch in blocks:
+        batches = data.batches(split, torch.arange(n, device=device).split(BLOCK), of_data)
+        if not isinstance(split, StreamedSplit):
+            batches = iter([*batches])  # so that what a corruption draws does not depend on K either
+        found: list[dict[int, Tensor]] = []
+        for batch in batches:
+            if not found and not model(batch).has_density:
+                raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
             log_w = log_weights(model, batch, samples)
             found.append({draws: bound(log_w, draws) for draws in numbers_of_draws(samples)})
         return {draws: torch.cat([of_block[draws] for of_block in found]) for draws in found[0]}

@@ -1,6 +1,7 @@
 """How long a run is and when something is due: arithmetic on the step count alone, so that a resumed run agrees."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,14 @@ class Budget:
         """The order of the examples in an epoch: given by seed and epoch, so that position is arithmetic."""
         generator = torch.Generator().manual_seed(derived(seed, "order", epoch))
         return torch.randperm(self.examples, generator=generator)
+
+    def blocks(self, seed: int, start: int, device: torch.device | str) -> Iterator[Tensor]:
+        """The examples of each step from `start` on, (batch_size,) or fewer at the end of an epoch."""
+        for step in range(start, self.steps):
+            epoch, position = divmod(step, self.steps_per_epoch)
+            if position == 0 or step == start:
+                order = self.order(seed, epoch).to(device)
+            yield order[position * self.batch_size : (position + 1) * self.batch_size]
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
@@ -67,10 +68,14 @@ class Fitting:
         return Player(name, phase, optimizer, schedule)
 
     # the loop's verbs
-    def step(self, indices: Tensor, step: int) -> None:
-        """Trains on the examples at `indices` (N,), which lie on the device."""
+    def step(self, chosen: Tensor | Batch, step: int) -> None:
+        """Trains on the examples at those indices (N,), which lie on the device, or on a batch that is there already."""
         self.training_step.advance(step)
-        self.take(indices, self.training_step.playing(step))
+        playing = self.training_step.playing(step)
+        if isinstance(chosen, Batch):
+            self.training_step.compute(chosen, playing)
+        else:
+            self.take(chosen, playing)
 
     def _taker(self) -> Step:
         """How a step is taken: plainly, or recorded and replayed."""

@@ -1,5 +1,6 @@
 """The loop: one for every objective, and all of it on one screen."""
 
+import contextlib
 import os
 import time
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 from vae_runner.training import checkpoint
+from vae_runner.training.batches import batches
 from vae_runner.training.budget import Budget
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
@@ -97,20 +99,18 @@ class Trainer:
         budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
         start = fitting.restore(extended) if resume else 0
-        logs, size = self.log_steps, self.batch_size
+        logs = self.log_steps
         validations = budget.interval(self.validation_epochs, self.validation_steps)
         checkpoints = validations
         if self.checkpoint_epochs or self.checkpoint_steps:
             checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
-        with GracefulStop() as stop, fitting.recording(start):
-            order, started = None, time.perf_counter()
+        coming = batches(experiment, budget, start)
+        with GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
+            started = time.perf_counter()
             for step in range(start, 0 if fitting.exhausted else budget.steps):
-                epoch, position = divmod(step, budget.steps_per_epoch)
-                if position == 0:
+                if step % budget.steps_per_epoch == 0:
                     fitting.begin_epoch()
-                if position == 0 or order is None:
-                    order = budget.order(experiment.seed, epoch).to(experiment.device)
-                fitting.step(order[position * size : (position + 1) * size], step)
+                fitting.step(next(coming), step)
                 done, last = step + 1, step + 1 == budget.steps
                 if done % logs == 0 or done == 1 or last:
                     fitting.log(done)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
+from vae_runner.data.decoder import Decoder
 from vae_runner.data.files import Archive, Folder
-from vae_runner.data.image_files import Decoder, ImageFiles
+from vae_runner.data.image_files import ImageFiles
 from vae_runner.data.published.published import Download, Piece, Published
 from vae_runner.data.source import Stored
 

@@ -74,8 +74,8 @@ class Subject:
         chosen = self.split if split is None else split
         limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        for indices in blocks(chosen, self.device, min(limits) if limits else None):
-            yield self.data.batch(chosen, indices, generator)
+        indices = blocks(chosen, self.device, min(limits) if limits else None)
+        return self.data.batches(chosen, indices, generator)
 
     def codes(self, split: Split | None = None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
         """Codes (N, D), means of q(z|x) of all levels side by side, and the labels of their examples, on the CPU."""
