@@ -17,7 +17,7 @@ class Streamable(Source):
     """Reads its examples into memory, or leaves them on disk and reads batches ahead of their use: results are equal.
 
     in_memory: None reads them where they take at most half of the memory that is available (see `memory.room`).
-    workers: processes that read ahead; None as many as there are cores, 8 at most; 0 reads each batch in its turn.
+    workers: processes that read ahead; None one per core but the one that trains, 8 at most; 0 reads each in its turn.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Streamable(Source):
     ) -> None:
         super().__init__(**common)
         self.in_memory = in_memory
-        self.workers = min(_cores(), PROCESSES) if workers is None else workers
+        self.workers = min(max(_cores() - 1, 1), PROCESSES) if workers is None else workers
 
     def streams(self, size: int) -> bool:
         """Whether examples that would take `size` bytes stay on disk."""

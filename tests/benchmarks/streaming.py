@@ -1,0 +1,153 @@
+"""Image files that stay on disk: peak memory at two numbers of files, and the rate beside that of decoding alone.
+
+    python tests/benchmarks/streaming.py [--files 20000 200000] [--workers 1] [--side 64]
+
+For each number of files: (a) reads and decodes all of them in random order in as many processes as there are workers,
+and does nothing else; (b) trains an epoch on them with `vae-run train data=images data.in_memory=false`, a small
+network so that decoding is what takes the time. (a) is taken before and after (b). Memory is the proportional set size
+of the process and all its descendants together, which counts pages that several of them share once. Linux only.
+"""
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+DISTINCT = 500  # pictures; the others are links to them, which the reader cannot tell from files
+FOLDER = 1000  # files in one
+SETTLED = 20  # logged lines after which the rate is taken
+
+
+def pictures(side: int) -> Iterator[bytes]:
+    """Smooth colours with some noise, as JPEG."""
+    random = np.random.default_rng(0)
+    for _ in range(DISTINCT):
+        colours = Image.fromarray(random.integers(0, 256, (side // 8, side // 8, 3), np.uint8))
+        pixels = np.asarray(colours.resize((side, side), Image.Resampling.BICUBIC)) + random.normal(
+            0, 8, (side, side, 3)
+        )
+        content = io.BytesIO()
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(content, "JPEG", quality=85)
+        yield content.getvalue()
+
+
+def write(root: Path, files: int, side: int) -> None:
+    """That many image files in folders, which are no classes: all are below one."""
+    originals = root / ".originals"
+    originals.mkdir(parents=True)
+    for i, content in enumerate(pictures(side)):
+        (originals / f"{i}.jpg").write_bytes(content)
+    for start in range(0, files, FOLDER):
+        folder = root / "pictures" / f"{start // FOLDER:04}"
+        folder.mkdir(parents=True)
+        for i in range(start, min(start + FOLDER, files)):
+            os.link(originals / f"{i % DISTINCT}.jpg", folder / f"photograph_{i:07}.jpg")
+
+
+def decode(arguments: tuple[Path, list[str], int]) -> float:
+    """Reads and decodes these files; gives the seconds."""
+    from vae_runner.data.decoder import Decoder
+
+    root, names, side = arguments
+    decoder = Decoder((side, side), fit="exact")
+    started = time.perf_counter()
+    for name in names:
+        decoder((root / name).read_bytes())
+    return time.perf_counter() - started
+
+
+def alone(root: Path, workers: int, side: int, most: int) -> float:
+    """Files per second of reading and decoding alone, in `workers` processes at once."""
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*.jpg"))
+    order = np.random.default_rng(0).permutation(len(names))[:most]
+    parts = [[names[i] for i in order[k::workers]] for k in range(workers)]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        pool.map(decode, [(root, part[:200], side) for part in parts], chunksize=1)  # imports, and warms up
+        seconds = pool.map(decode, [(root, part, side) for part in parts], chunksize=1)
+    return sum(len(part) / taken for part, taken in zip(parts, seconds, strict=True))
+
+
+def descendants(process: int) -> list[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = [process]
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found
+
+
+def memory(process: int) -> tuple[int, int]:
+    """Megabytes of a process and its descendants, and how many they are."""
+    kilobytes, count = 0, 0
+    for each in descendants(process):
+        try:
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        kilobytes += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+        count += 1
+    return kilobytes // 1024, count
+
+
+def trained(root: Path, run: Path, workers: int, side: int) -> dict[str, float]:
+    """Trains an epoch: peak memory in megabytes, its processes, files per second, and seconds in all."""
+    command = [sys.executable, "-m", "vae_runner", "train", "data=images", f"data.path={root}", f"hydra.run.dir={run}"]
+    command += ["data.in_memory=false", f"data.workers={workers}", f"data.size=[{side},{side}]", "data.fit=stretch"]
+    command += ["architecture.width=8", "latent_dim=4", "likelihood=gaussian", "trainer.epochs=1"]
+    command += ["trainer.evaluation_examples=2000", "trainer.log_steps=5"]
+    started, peak, processes = time.perf_counter(), 0, 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            megabytes, count = memory(process.pid)
+            peak, processes = max(peak, megabytes), max(processes, count)
+            time.sleep(0.5)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rates = [line["examples_per_second"] for line in lines if line["split"] == "train"][SETTLED:]
+    seconds = time.perf_counter() - started
+    return {"peak": peak, "processes": processes, "rate": statistics.harmonic_mean(rates), "seconds": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, nargs="+", default=[20_000, 200_000])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1])
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--decoded", type=int, default=40_000, help="files that are decoded alone, at most")
+    arguments = parser.parse_args()
+    print("| files | workers | decoding alone, files/s | training, files/s | ratio | peak memory, MB | processes |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for files in arguments.files:
+        with tempfile.TemporaryDirectory() as temporary:
+            write(Path(temporary), files, arguments.side)
+            root = Path(temporary) / "pictures"
+            for workers in arguments.workers:
+                before = alone(root, workers, arguments.side, arguments.decoded)
+                run = trained(root, Path(temporary) / f"run{workers}", workers, arguments.side)
+                after = alone(root, workers, arguments.side, arguments.decoded)
+                rate = (before + after) / 2
+                print(
+                    f"| {files:,} | {workers} | {before:,.0f}, {after:,.0f} | {run['rate']:,.0f} | "
+                    f"{run['rate'] / rate:.2f} | {run['peak']:,} | {run['processes']} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

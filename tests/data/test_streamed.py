@@ -1,0 +1,259 @@
+"""Examples on disk are those that would be in memory, however they are taken."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vae_runner.data import streamable, streamed
+from vae_runner.data.arrays import Arrays
+from vae_runner.data.images import Images
+from vae_runner.data.splits import TensorSplit
+from vae_runner.data.streamed import StreamedSplit
+from vae_runner.errors import DataLost, UserError
+
+
+def pictures(root: Path, each: int = 30, side: int = 12) -> Path:
+    """Noise in two class folders, as PNG and JPEG."""
+    random = np.random.default_rng(0)
+    for folder, ending in (("cat", "png"), ("dog", "jpg")):
+        (root / folder).mkdir(parents=True)
+        for i in range(each):
+            pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{i}.{ending}")
+    return root
+
+
+def opened(source, path, **settings):
+    """The data in memory, and the data on disk."""
+    in_memory = source(path=str(path), in_memory=True, **settings).open()
+    on_disk = source(path=str(path), in_memory=False, **{"workers": 0, **settings}).open()
+    assert isinstance(in_memory.train, TensorSplit)
+    assert isinstance(on_disk.train, StreamedSplit)
+    return in_memory, on_disk
+
+
+def assert_same(in_memory, on_disk):
+    assert on_disk.space == in_memory.space
+    for split in ("train", "validation", "test"):
+        one, other = getattr(in_memory, split), getattr(on_disk, split)
+        assert len(one) == len(other)
+        indices = torch.randperm(len(one), generator=torch.Generator().manual_seed(0))
+        blocks = zip(in_memory.batches(one, indices.split(7)), on_disk.batches(other, indices.split(7)), strict=True)
+        for a, b in blocks:
+            for part in ("x", "input", "y", "c"):
+                x, y = getattr(a, part), getattr(b, part)
+                assert (x is None and y is None) or (x.dtype == y.dtype and torch.equal(x, y)), part
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_on_disk_are_those_in_memory(tmp_path, workers):
+    assert_same(*opened(Images, pictures(tmp_path), workers=workers))
+
+
+def test_images_in_a_zip_are_read_ahead_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        for file in pictures(tmp_path / "pictures").rglob("*.*"):
+            archive.write(file, file.relative_to(tmp_path))
+    assert_same(*opened(Images, tmp_path / "pictures.zip", workers=1))
+
+
+def test_conditions_in_files_come_with_their_images(tmp_path):
+    pictures(tmp_path / "x"), pictures(tmp_path / "c", side=6)
+    assert_same(*opened(Images, tmp_path / "x", c=str(tmp_path / "c")))
+
+
+def test_labels_are_hidden_in_the_same_examples(tmp_path):
+    in_memory, on_disk = opened(Images, pictures(tmp_path), labels=6)
+    assert int((on_disk.train.y >= 0).sum()) == 6
+    assert_same(in_memory, on_disk)
+
+
+def test_black_and_white_images_are_known_as_such(tmp_path):
+    for i in range(100):  # grey is only the last
+        Image.new("L", (4, 4), 255 * (i % 2)).save(tmp_path / f"{i:03}.png")
+    assert_same(*opened(Images, tmp_path, channels=1, validation=0, test=0))
+    Image.new("L", (4, 4), 100).save(tmp_path / "100.png")
+    in_memory, on_disk = opened(Images, tmp_path, channels=1, validation=0, test=0)
+    assert on_disk.space.support == "unit"
+    assert_same(in_memory, on_disk)
+
+
+def test_unreadable_images_are_left_out_before_anything_is_taken(tmp_path, caplog):
+    (pictures(tmp_path) / "cat" / "3.png").write_bytes(b"broken")
+    assert_same(*opened(Images, tmp_path, skip_unreadable=True))
+    assert caplog.text.count("skipped 1 unreadable images: cat/3.png") == 2
+
+
+def test_all_are_read_from_disk_that_memory_has_no_room_for(tmp_path, monkeypatch):
+    pictures(tmp_path)
+    size = 60 * 3 * 12 * 12
+    for bytes_, kind in ((size, TensorSplit), (size - 1, StreamedSplit)):
+        monkeypatch.setattr(streamable, "room", lambda device, bytes_=bytes_: bytes_)
+        assert isinstance(Images(path=str(tmp_path)).open().train, kind)
+        # what is not wanted takes no room
+        assert isinstance(Images(path=str(tmp_path), limit=10).open().train, TensorSplit)
+
+
+ARRAYS = {
+    "colour": np.random.default_rng(0).integers(0, 256, (50, 6, 5, 3), np.uint8),
+    "grey": np.random.default_rng(0).integers(0, 256, (50, 6, 5), np.uint8),
+    "black and white": np.random.default_rng(0).integers(0, 2, (50, 6, 5), np.uint8),
+    "vectors": np.random.default_rng(0).normal(3, 2, (50, 4)),
+    "columns first": np.asfortranarray(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)),
+    "other byte order": np.random.default_rng(0).integers(0, 9, (50, 4)).astype(">i4"),
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+@pytest.mark.parametrize("scale", ["none", "unit", "standardize"])
+def test_arrays_on_disk_are_those_in_memory(tmp_path, kind, scale):
+    np.save(tmp_path / "x.npy", ARRAYS[kind])
+    assert_same(*opened(Arrays, tmp_path / "x.npy", scale=scale))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_tensors_on_disk_bring_labels_conditions_and_splits_along(tmp_path, workers):
+    random = torch.Generator().manual_seed(0)
+    content = {}
+    for split, n in (("train", 40), ("test", 10)):
+        content[f"x_{split}"] = torch.rand(n, 3, 4, 4, generator=random)
+        content[f"y_{split}"] = torch.arange(n) % 4
+        content[f"c_{split}"] = torch.rand(n, 1, 4, 4, generator=random, dtype=torch.float64)
+    torch.save(content, tmp_path / "data.pt")
+    assert_same(*opened(Arrays, tmp_path / "data.pt", c="c", workers=workers))
+
+
+def test_numbers_as_conditions_stay_in_memory(tmp_path):
+    torch.save({"x": torch.rand(40, 3), "c": torch.rand(40, 2)}, tmp_path / "data.pt")
+    in_memory, on_disk = opened(Arrays, tmp_path / "data.pt", c="c")
+    assert isinstance(on_disk.train.c, torch.Tensor)
+    assert_same(in_memory, on_disk)
+
+
+def test_nan_is_found_wherever_it_lies(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed, "BLOCK", 8)
+    x = np.zeros((50, 3), np.float32)
+    x[37, 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(UserError, match="NaN in training example 37"):
+        Arrays(path=str(tmp_path / "x.npy"), in_memory=False, workers=0).open()
+
+
+@pytest.mark.parametrize("ending", ["npz", "csv"])
+def test_files_that_cannot_be_mapped_are_refused_with_what_to_do(tmp_path, ending):
+    path = tmp_path / f"data.{ending}"
+    np.savez(path, x=np.zeros((9, 3))) if ending == "npz" else np.savetxt(path, np.zeros((9, 3)), delimiter=",")
+    with pytest.raises(UserError, match=r"data\.in_memory=false: .* can only be read as a whole; save the array"):
+        Arrays(path=str(path), in_memory=False).open()
+    assert isinstance(Arrays(path=str(path)).open().train, TensorSplit)
+
+
+def test_what_is_wrong_with_a_file_is_said_as_ever(tmp_path):
+    (tmp_path / "x.npy").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="truncated, corrupt or not an array file"):
+        Arrays(path=str(tmp_path / "x.npy"), in_memory=False).open()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (Path.unlink, "No such file or directory"),
+        (lambda file: file.write_bytes(b""), "not a readable image (no known image format)"),
+        (lambda file: Image.new("RGB", (9, 9)).save(file), "is 9x9 and other images are not: set data.size="),
+    ],
+    ids=["gone", "empty", "another size"],
+)
+def test_an_image_that_is_lost_later_is_named_in_one_line(tmp_path, workers, harm, said):
+    data = Images(path=str(pictures(tmp_path)), in_memory=False, workers=workers, validation=0, test=0).open()
+    harm(tmp_path / "dog" / "7.jpg")
+    with pytest.raises(DataLost) as error:
+        for _ in data.batches(data.train, torch.arange(60).split(10)):
+            pass
+    assert str(tmp_path / "dog" / "7.jpg") in str(error.value)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_array_that_is_cut_off_later_is_named_in_one_line(tmp_path):
+    file = tmp_path / "x.npy"
+    np.save(file, np.zeros((1000, 40)))
+    data = Arrays(path=str(file), in_memory=False, workers=0).open()
+    os.truncate(file, 5000)
+    with pytest.raises(DataLost, match=f"{file}: .*file") as error:
+        data.batch(data.train, torch.arange(3))
+    assert "\n" not in str(error.value)
+
+
+def test_reading_ahead_leaves_the_random_state_alone(tmp_path):
+    data = Images(path=str(pictures(tmp_path)), in_memory=False, workers=1).open()
+    before = torch.get_rng_state()
+    for _ in data.batches(data.train, torch.arange(40).split(10)):
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_examples_in_memory_are_refused_where_there_is_no_room(tmp_path, monkeypatch):
+    data = Images(path=str(pictures(tmp_path)), in_memory=False, workers=0).open()
+    some = data.train.subset(torch.arange(10))
+    assert torch.equal(some.read().x, data.train.take(torch.arange(10))[0])
+    monkeypatch.setattr(streamed, "room", lambda device: 10)
+    with pytest.raises(UserError, match="10 examples of shape"):
+        some.read()
+
+
+READS_FOR_EVER = """
+import sys, itertools, torch
+from vae_runner.data.images import Images
+if __name__ == "__main__":
+    data = Images(path=sys.argv[1], in_memory=False, workers=2).open()
+    for _ in data.batches(data.train, itertools.repeat(torch.arange(8))):
+        print("read", flush=True)
+"""
+
+
+def children(process: int) -> list[int]:
+    """Processes that descend from that one."""
+    found, parents = [process], {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found[1:]
+
+
+def is_running(process: int) -> bool:
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
+def test_the_processes_that_read_ahead_end_when_theirs_is_killed(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(READS_FOR_EVER)
+    with subprocess.Popen(
+        [sys.executable, str(program), str(pictures(tmp_path / "pictures"))], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        readers = children(process.pid)
+        assert len(readers) >= 3  # the server and two readers
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while any(is_running(reader) for reader in readers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
