@@ -34,16 +34,15 @@ def pictures(side: int) -> Iterator[bytes]:
     random = np.random.default_rng(0)
     for _ in range(DISTINCT):
         colours = Image.fromarray(random.integers(0, 256, (side // 8, side // 8, 3), np.uint8))
-        pixels = np.asarray(colours.resize((side, side), Image.Resampling.BICUBIC)) + random.normal(
-            0, 8, (side, side, 3)
-        )
+        smooth = np.asarray(colours.resize((side, side), Image.Resampling.BICUBIC))
+        pixels = smooth + random.normal(0, 8, smooth.shape)
         content = io.BytesIO()
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(content, "JPEG", quality=85)
         yield content.getvalue()
 
 
 def write(root: Path, files: int, side: int) -> None:
-    """That many image files in folders, which are no classes: all are below one."""
+    """That many image files, in folders of 1,000."""
     originals = root / ".originals"
     originals.mkdir(parents=True)
     for i, content in enumerate(pictures(side)):
