@@ -10,7 +10,9 @@ def test_the_room_is_a_share_of_what_the_machine_has():
     assert 0 < memory.room(torch.device("cpu")) <= memory.SHARE * total
 
 
-def test_what_is_behind_a_name_is_found(tmp_path):
-    file = tmp_path / "meminfo"
-    file.write_text("MemTotal:  100 kB\nMemAvailable:   60 kB\n")
-    assert memory._named(file, "MemAvailable:") == 60
+def test_a_control_group_leaves_what_it_has_not_taken_but_for_files(tmp_path):
+    for name, content in (("max", "1000"), ("current", "700"), ("stat", "anon 500\nfile 200\n")):
+        (tmp_path / f"memory.{name}").write_text(content)
+    assert list(memory._left_to(tmp_path)) == [500]
+    (tmp_path / "memory.max").write_text("max")
+    assert list(memory._left_to(tmp_path)) == []

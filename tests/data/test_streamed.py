@@ -257,3 +257,23 @@ def test_the_processes_that_read_ahead_end_when_theirs_is_killed(tmp_path):
     while any(is_running(reader) for reader in readers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+HELD = """
+import sys, torch
+from vae_runner.data.images import Images
+if __name__ == "__main__":
+    data = Images(path=sys.argv[1], in_memory=False, workers=1).open()
+    held = data.batches(data.train, torch.arange(8).repeat(100).split(8))
+    next(held)
+    raise RuntimeError("while a batch was in use")
+"""
+
+
+def test_a_script_that_breaks_while_a_batch_is_in_use_ends(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(HELD)
+    command = [sys.executable, str(program), str(pictures(tmp_path / "pictures"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "RuntimeError: while a batch was in use"

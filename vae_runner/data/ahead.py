@@ -4,6 +4,7 @@ The processes are forked from a server that has imported what they need and noth
 copy its threads' locks and its hold on a GPU. They draw nothing at random, so that their number changes no result.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -74,17 +75,27 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
         worker_init_fn=_begin,
         generator=torch.Generator(),  # else starting the processes would draw from the global random state
     )
+    others = {*multiprocessing.active_children()}
     # a Ctrl-C at the terminal goes to all processes: this one decides what comes of it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         stored = iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    for found in stored:
-        if isinstance(found, DataLost):
-            raise found
-        x, y, c = (None if part is None else part.to(split.device, non_blocking=True) for part in found)
-        yield x, y, c
+    readers = {*multiprocessing.active_children()} - others
+    for reader in readers:
+        atexit.register(reader.kill)  # Python would end it by a signal that is blocked, and wait for ever
+    try:
+        for found in stored:
+            if isinstance(found, DataLost):
+                raise found
+            x, *besides = found
+            y, c = (None if part is None else part.to(split.device, non_blocking=True) for part in besides)
+            yield x.to(split.device, non_blocking=True), y, c
+    finally:
+        del stored  # else a traceback would keep it, and with it the processes
+        for reader in readers:
+            atexit.unregister(reader.kill)
 
 
 def _begin(worker: int) -> None:

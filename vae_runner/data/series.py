@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_runner.data.arrays import ArraySource
+from vae_runner.data.array_source import ArraySource
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import Examples, Split, TensorSplit
 from vae_runner.data.windows import Divided, in_time, require_room, windows
