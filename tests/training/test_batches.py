@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 from tests.helpers import QUICK, fit
 from tests.training.test_resume import Stopped, assert_equal, stop_at, what_is_left
 from vae_runner.cli import main
-from vae_runner.data.files import Folder
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training.fitting import Fitting
 
 RUN = [*QUICK, "trainer.epochs=3", "trainer.validation_epochs=1", "kl=linear", "kl.length=3", "data.channels=1"]
 RUN += ["data.binarize=stochastic", "corruption=mask_random", "architecture.dropout=0.1", "data=images"]
@@ -75,15 +75,14 @@ def test_an_image_that_is_gone_ends_the_run_in_one_line_and_back_again_it_goes_o
     path = shutil.copytree(digits, tmp_path / "digits")
     file = sorted(path.glob("1/*.png"))[3]
     content = file.read_bytes()
-    listed = Folder(path).names()
-    file.unlink()
-    monkeypatch.setattr(Folder, "names", lambda self: listed)  # it was there when the files were listed
+    monkeypatch.setattr(Fitting, "begin_epoch", lambda self: file.unlink())
     run = [*on_disk(path, 2), "data.validation=0", "data.test=0", f"hydra.run.dir={tmp_path}/run"]
     assert main(["train", *run]) == 2
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"{file}: No such file or directory; once that is mended: vae-run train resume=" in line
     assert RunDirectory(tmp_path / "run").status()["state"] == "failed"
     file.write_bytes(content)
+    monkeypatch.undo()
     assert main(["train", f"resume={tmp_path}/run"]) == 0
     assert RunDirectory(tmp_path / "run").status()["state"] == "completed"
 
