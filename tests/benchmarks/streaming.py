@@ -4,7 +4,8 @@
 
 For each number of files: (a) reads and decodes all of them in random order in as many processes as there are workers,
 and does nothing else; (b) trains an epoch on them with `vae-run train data=images data.in_memory=false`, a small
-network so that decoding is what takes the time. (a) is taken before and after (b). Memory is the proportional set size
+network so that decoding is what takes the time. (a) is taken before and after (b); CPU is per file, and tells the same
+where other programs take their share of the machine. Memory is the proportional set size
 of the process and all its descendants together, which counts pages that several of them share once. Linux only.
 """
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,8 @@ from PIL import Image
 
 DISTINCT = 500  # pictures; the others are links to them, which the reader cannot tell from files
 FOLDER = 1000  # files in one
-SETTLED = 20  # logged lines after which the rate is taken
+SETTLED = 0.2  # of the epoch, after which rates are taken
+BATCH = 128
 
 
 def pictures(side: int) -> Iterator[bytes]:
@@ -54,27 +57,28 @@ def write(root: Path, files: int, side: int) -> None:
             os.link(originals / f"{i % DISTINCT}.jpg", folder / f"photograph_{i:07}.jpg")
 
 
-def decode(arguments: tuple[Path, list[str], int]) -> float:
-    """Reads and decodes these files; gives the seconds."""
+def decode(arguments: tuple[Path, list[str], int]) -> tuple[float, float]:
+    """Reads and decodes these files; gives files per second, and seconds of CPU per file."""
     from vae_runner.data.decoder import Decoder
 
     root, names, side = arguments
     decoder = Decoder((side, side), fit="exact")
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     for name in names:
         decoder((root / name).read_bytes())
-    return time.perf_counter() - started
+    return len(names) / (time.perf_counter() - started), (time.process_time() - used) / len(names)
 
 
-def alone(root: Path, workers: int, side: int, most: int) -> float:
-    """Files per second of reading and decoding alone, in `workers` processes at once."""
+def alone(root: Path, workers: int, side: int, most: int) -> tuple[float, float]:
+    """Files per second of reading and decoding alone, in `workers` processes at once, and seconds of CPU per file."""
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*.jpg"))
     order = np.random.default_rng(0).permutation(len(names))[:most]
     parts = [[names[i] for i in order[k::workers]] for k in range(workers)]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         pool.map(decode, [(root, part[:200], side) for part in parts], chunksize=1)  # imports, and warms up
-        seconds = pool.map(decode, [(root, part, side) for part in parts], chunksize=1)
-    return sum(len(part) / taken for part, taken in zip(parts, seconds, strict=True))
+        found = pool.map(decode, [(root, part, side) for part in parts], chunksize=1)
+    rates, used = zip(*found, strict=True)
+    return sum(rates), statistics.mean(used)
 
 
 def descendants(process: int) -> list[int]:
@@ -91,36 +95,65 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def memory(process: int) -> tuple[int, int]:
-    """Megabytes of a process and its descendants, and how many they are."""
-    kilobytes, count = 0, 0
-    for each in descendants(process):
-        try:
-            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        kilobytes += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
-        count += 1
-    return kilobytes // 1024, count
+def memory(process: int) -> int:
+    """Megabytes."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0) // 1024
+
+
+def cpu(process: int) -> float:
+    """Seconds so far."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Sample:
+    """What is seen of a run at one moment: the steps done, the CPU of the trainer, that of its descendants, memory."""
+
+    time: float
+    step: int
+    trainer: float
+    readers: float
+    megabytes: int
+
+
+def sample(process: int, metrics: Path) -> Sample:
+    every = descendants(process)
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    step = json.loads(lines[-1])["step"] if lines else 0
+    others = sum(cpu(each) for each in every[1:])
+    return Sample(time.perf_counter(), step, cpu(process), others, sum(memory(each) for each in every))
 
 
 def trained(root: Path, run: Path, workers: int, side: int) -> dict[str, float]:
-    """Trains an epoch: peak memory in megabytes, its processes, files per second, and seconds in all."""
+    """Trains an epoch. Gives files per second, CPU seconds per file of reading and of training, and peak memory."""
     command = [sys.executable, "-m", "vae_runner", "train", "data=images", f"data.path={root}", f"hydra.run.dir={run}"]
     command += ["data.in_memory=false", f"data.workers={workers}", f"data.size=[{side},{side}]", "data.fit=stretch"]
     command += ["architecture.width=8", "latent_dim=4", "likelihood=gaussian", "trainer.epochs=1"]
-    command += ["trainer.evaluation_examples=2000", "trainer.log_steps=5"]
-    started, peak, processes = time.perf_counter(), 0, 0
+    command += ["trainer.evaluation_examples=2000", "trainer.log_steps=5", f"trainer.batch_size={BATCH}"]
+    samples = []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            megabytes, count = memory(process.pid)
-            peak, processes = max(peak, megabytes), max(processes, count)
+            samples.append(sample(process.pid, run / "metrics.jsonl"))
             time.sleep(0.5)
     assert process.returncode == 0
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    rates = [line["examples_per_second"] for line in lines if line["split"] == "train"][SETTLED:]
-    seconds = time.perf_counter() - started
-    return {"peak": peak, "processes": processes, "rate": statistics.harmonic_mean(rates), "seconds": seconds}
+    last = max(seen.step for seen in samples)
+    steady = [seen for seen in samples if SETTLED * last < seen.step < last]
+    first, last_one = steady[0], steady[-1]
+    files = (last_one.step - first.step) * BATCH
+    return {
+        "rate": files / (last_one.time - first.time),
+        "reading": (last_one.readers - first.readers) / files,
+        "training": (last_one.trainer - first.trainer) / files,
+        "peak": max(seen.megabytes for seen in samples),
+    }
 
 
 def main() -> None:
@@ -130,8 +163,12 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--decoded", type=int, default=40_000, help="files that are decoded alone, at most")
     arguments = parser.parse_args()
-    print("| files | workers | decoding alone, files/s | training, files/s | ratio | peak memory, MB | processes |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| files | workers | decoding alone | training | ratio | CPU of decoding alone | of reading | of training |",
+        end="",
+    )
+    print(" peak memory |")
+    print("| --- " * 9 + "|")
     for files in arguments.files:
         with tempfile.TemporaryDirectory() as temporary:
             write(Path(temporary), files, arguments.side)
@@ -140,10 +177,11 @@ def main() -> None:
                 before = alone(root, workers, arguments.side, arguments.decoded)
                 run = trained(root, Path(temporary) / f"run{workers}", workers, arguments.side)
                 after = alone(root, workers, arguments.side, arguments.decoded)
-                rate = (before + after) / 2
+                rate, used = ((x + y) / 2 for x, y in zip(before, after, strict=True))
                 print(
-                    f"| {files:,} | {workers} | {before:,.0f}, {after:,.0f} | {run['rate']:,.0f} | "
-                    f"{run['rate'] / rate:.2f} | {run['peak']:,} | {run['processes']} |",
+                    f"| {files:,} | {workers} | {before[0]:,.0f}, {after[0]:,.0f}/s | {run['rate']:,.0f}/s | "
+                    f"{run['rate'] / rate:.2f} | {1e6 * used:.0f} us | {1e6 * run['reading']:.0f} us | "
+                    f"{1e6 * run['training']:.0f} us | {run['peak']:,} MB |",
                     flush=True,
                 )
 
