@@ -132,12 +132,13 @@ def sample(process: int, metrics: Path) -> Sample:
     return Sample(time.perf_counter(), step, cpu(process), others, sum(memory(each) for each in every))
 
 
-def trained(root: Path, run: Path, workers: int, side: int) -> dict[str, float]:
+def trained(root: Path, run: Path, workers: int, side: int, steps: int) -> dict[str, float]:
     """Trains an epoch. Gives files per second, CPU seconds per file of reading and of training, and peak memory."""
     command = [sys.executable, "-m", "vae_runner", "train", "data=images", f"data.path={root}", f"hydra.run.dir={run}"]
     command += ["data.in_memory=false", f"data.workers={workers}", f"data.size=[{side},{side}]", "data.fit=stretch"]
     command += ["architecture.width=8", "latent_dim=4", "likelihood=gaussian", "trainer.epochs=1"]
     command += ["trainer.evaluation_examples=2000", "trainer.log_steps=5", f"trainer.batch_size={BATCH}"]
+    command += [f"trainer.steps={steps}"]
     samples = []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, nargs="+", default=[20_000, 200_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1])
     parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=10_000, help="of training, at most; an epoch ends it too")
     parser.add_argument("--decoded", type=int, default=40_000, help="files that are decoded alone, at most")
     arguments = parser.parse_args()
     print(
@@ -175,7 +177,7 @@ def main() -> None:
             root = Path(temporary) / "pictures"
             for workers in arguments.workers:
                 before = alone(root, workers, arguments.side, arguments.decoded)
-                run = trained(root, Path(temporary) / f"run{workers}", workers, arguments.side)
+                run = trained(root, Path(temporary) / f"run{workers}", workers, arguments.side, arguments.steps)
                 after = alone(root, workers, arguments.side, arguments.decoded)
                 rate, used = ((x + y) / 2 for x, y in zip(before, after, strict=True))
                 print(

@@ -1,11 +1,13 @@
 """Images that stay in their files, decoded each time they are read."""
 
+import math
 import os
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from vae_runner.data.decoder import Decoder, WrongSizeError
 from vae_runner.data.files import Files
@@ -33,9 +35,10 @@ class ImageRows:
         return ImageRows(self.files, self.names[indices.numpy()], self.decoder)
 
     def read(self, indices: Tensor) -> Tensor:
-        x = torch.empty((len(indices), *self.shape), dtype=torch.uint8)
-        for row, name in zip(x, self.names[indices.numpy()], strict=True):
-            row.copy_(self._image(os.fsdecode(name)))
+        x = _empty((len(indices), *self.shape))
+        pixels = x.numpy()
+        for row, name in enumerate(self.names[indices.numpy()].tolist()):
+            pixels[row] = self._image(os.fsdecode(name)).numpy()
         return x
 
     def _image(self, name: str) -> Tensor:
@@ -54,3 +57,11 @@ class ImageRows:
             if "cannot identify image file" in reason:
                 reason = "no known image format"
             raise DataLost(f"{self.files.place(name)}: not a readable image ({reason})") from error
+
+
+def _empty(shape: tuple[int, ...]) -> Tensor:
+    """Bytes, in memory that is shared where they are read for another process, which else would be a copy more."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))
+    return torch.empty(0, dtype=torch.uint8).set_(storage, 0, shape)
