@@ -69,7 +69,7 @@ class Fitting:
 
     # the loop's verbs
     def step(self, chosen: Tensor | Batch, step: int) -> None:
-        """Trains on the examples at those indices (N,), which lie on the device, or on a batch that is there already."""
+        """Trains on the examples at those indices (N,), which lie on the device, or on a batch that is there."""
         self.training_step.advance(step)
         playing = self.training_step.playing(step)
         if isinstance(chosen, Batch):
