@@ -35,16 +35,7 @@ def bounds(
         batches = data.batches(split, torch.arange(n, device=device).split(BLOCK), of_data)
         if not isinstance(split, StreamedSplit):
             batches = iter([*batches])  # so that what a corruption draws does not depend on K either
-        batches = data.batches(split, torch.arange(n, device=device).split(BLOCK), of_data)
-        if not isinstance(split, StreamedSplit):
-            batches = iter([*batches])  # so that what a corruption draws does not depend on K either
         found: list[dict[int, Tensor]] = []
-        for batch in batches:
-            if not found and not model(batch).has_density:
-                raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
-            log_w = log_weights(model, batch, samples)
-            found.append({draws: bound(log_w, draws) for draws in numbers_of_draws(samples)})
-        return {draws: torch.cat([of_block[draws] for of_block in found]) for draws in found[0]}
         for batch in batches:
             if not found and not model(batch).has_density:
                 raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
