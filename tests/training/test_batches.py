@@ -1,5 +1,6 @@
 """A run is the same to the bit whether its examples lie in memory or on disk."""
 
+import json
 import os
 import shutil
 import signal
@@ -109,3 +110,15 @@ def test_ctrl_c_at_a_terminal_ends_a_run_that_reads_from_disk_and_it_goes_on(tmp
     assert "vae-run train resume=" in output
     done = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["step"]
     assert main(["train", f"resume={tmp_path}/run", "trainer.epochs=null", f"trainer.steps={done + 5}"]) == 0
+
+
+def test_commands_say_the_same_of_a_run_wherever_its_examples_lie(tmp_path, digits, capsys):
+    written = []
+    for name, where in (("memory", in_memory(digits)), ("disk", on_disk(digits, 0))):
+        run = tmp_path / name
+        assert main(["train", *where, "trainer.epochs=1", "corruption=none", f"hydra.run.dir={run}"]) == 0
+        assert main(["encode", f"run={run}", f"out={run}.npz"]) == 0
+        assert main(["evaluate", f"run={run}", "only=bound,likelihood,latents", "samples=20"]) == 0
+        figures = json.loads((run / "evaluation.json").read_text())
+        written.append(({name: torch.from_numpy(x) for name, x in np.load(f"{run}.npz").items()}, figures))
+    assert_equal(written[0], written[1])
