@@ -26,9 +26,12 @@ from vae_runner.reporting.formats import duration
 from vae_runner.run_directory import RunDirectory, write_bytes
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite
-from vae_runner.training.signals import Interrupted
+from vae_runner.training.signals import GracefulStop, Interrupted
+from vae_runner.training.trainer import Training, by_itself
 
 log = logging.getLogger(__name__)
+
+Stopping = contextlib.AbstractContextManager[GracefulStop] | None
 
 
 def train(config: Config, directory: RunDirectory, experiment: Experiment | None = None) -> dict[str, Any]:
@@ -38,8 +41,15 @@ def train(config: Config, directory: RunDirectory, experiment: Experiment | None
 
     Raises what broke the run, after it was noted: NonFinite, Interrupted, or any other exception.
     """
+    return by_itself(training(config, directory, experiment))
+
+
+def training(
+    config: Config, directory: RunDirectory, experiment: Experiment | None = None, stopping: Stopping = None
+) -> Training:
+    """The same, for a caller that takes the steps; stopping: as of `Trainer.training`."""
     write_bytes(directory.config, dump(config).encode())
-    return _run(config, directory, experiment, resume=False)
+    return (yield from _run(config, directory, experiment, stopping, resume=False))
 
 
 def resume(
@@ -47,8 +57,24 @@ def resume(
 ) -> dict[str, Any]:
     """Goes on with a run from its last checkpoint, in its own directory. Returns its summary.
 
+    Arguments and exceptions are those of `resuming`.
+    """
+    return by_itself(resuming(directory, overrides, trusted, config))
+
+
+def resuming(
+    directory: RunDirectory,
+    overrides: Sequence[str] = (),
+    trusted: bool = False,
+    config: Config | None = None,
+    experiment: Experiment | None = None,
+    stopping: Stopping = None,
+) -> Training:
+    """The same, for a caller that takes the steps; stopping: as of `Trainer.training`.
+
     overrides: what changes, where a run may change. trusted: whether its config may name classes outside the library.
-    config: the run's, where the caller composed it again; it is held against the saved one.
+    config: the run's, where the caller composed it again; it is held against the saved one. experiment: what that
+    describes, if it was built before.
 
     Raises UserError where there is no run, nothing left to do, or a change that makes it another run; else as `train`.
     """
@@ -62,13 +88,20 @@ def resume(
         state = directory.status().get("state")
         if state == "completed":
             _require_more_to_do(config, directory)
-        experiment = build_experiment(config)
+        experiment = experiment or build_experiment(config)
         # nothing of the run is touched before it is known that it can go on
         build_trainer(config).require_resumable(experiment, directory)
         write_bytes(directory.config, dump(config).encode())
-        return _run(config, directory, experiment, resume=True, extended=state == "completed")
+        extended = state == "completed"
+        return (yield from _run(config, directory, experiment, stopping, resume=True, extended=extended))
     finally:
         directory.unlock()
+
+
+def build(config: Config) -> Experiment:
+    """What the config describes, checked. Raises UserError where it cannot be."""
+    _check(config)
+    return build_experiment(config)
 
 
 def _check(config: Config) -> None:
@@ -89,14 +122,17 @@ def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
 
 
 def _run(
-    config: Config, directory: RunDirectory, experiment: Experiment | None, resume: bool, extended: bool = False
-) -> dict[str, Any]:
+    config: Config,
+    directory: RunDirectory,
+    experiment: Experiment | None,
+    stopping: Stopping,
+    resume: bool,
+    extended: bool = False,
+) -> Training:
     with file_logging(directory.log), _status(directory, config):
-        if experiment is None:
-            _check(config)
-            experiment = build_experiment(config)
+        experiment = experiment or build(config)
         directory.update_status(device=_device_name(experiment.device))
-        return build_trainer(config).fit(experiment, directory, resume=resume, extended=extended)
+        return (yield from build_trainer(config).training(experiment, directory, resume, extended, stopping))
 
 
 @contextlib.contextmanager

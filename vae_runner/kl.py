@@ -32,6 +32,7 @@ class KL(nn.Module):
     full_weight: Tensor
     weight: Tensor
     capacity: Tensor
+    floor: Tensor
 
     def __init__(
         self,
@@ -45,13 +46,16 @@ class KL(nn.Module):
         super().__init__()
         if capacity is not None and isinstance(weight, Sequence):
             raise UserError(f"kl.weight={weight}: with kl.capacity, which is for the sum of levels, give one number")
-        self.free_bits = free_bits
+        self.has_floor = any(floor > 0 for floor in (free_bits if isinstance(free_bits, Sequence) else [free_bits]))
         self.full_capacity = capacity
         self._written: float | None = None  # the share that the buffers hold
         # not persistent: they follow from the config and the step
         self.register_buffer("full_weight", torch.tensor(weight, dtype=torch.float32), persistent=False)
         self.register_buffer("weight", self.full_weight.clone(), persistent=False)
         self.register_buffer("capacity", torch.zeros(()), persistent=False)
+        floor = torch.tensor(free_bits, dtype=torch.float32)
+        # no floor is far below zero: a Monte Carlo estimate may be negative
+        self.register_buffer("floor", torch.where(floor > 0, floor, -math.inf), persistent=False)
         self.advance(0)
 
     @classmethod
@@ -106,8 +110,11 @@ class KL(nn.Module):
 
     def forward(self, kl_units: Sequence[Tensor]) -> Tensor:
         """The term to minimise, a scalar in nats per example, from the KL of every level: (N, units) each."""
-        floors = self.free_bits if isinstance(self.free_bits, Sequence) else [self.free_bits] * len(kl_units)
-        levels = [_floored(units.mean(0), floor).sum() for units, floor in zip(kl_units, floors, strict=True)]
+        means = [units.mean(0) for units in kl_units]
+        if self.has_floor:
+            floors = self.floor.expand(len(means))
+            means = [mean.clamp_min(floor) for mean, floor in zip(means, floors, strict=True)]
+        levels = [mean.sum() for mean in means]
         if self.weight.ndim:
             return (self.weight * torch.stack(levels)).sum()
         kl = sum(levels[1:], levels[0])
@@ -115,17 +122,11 @@ class KL(nn.Module):
 
     def require_levels(self, levels: int) -> None:
         """Raises UserError where a list of weights or free bits is not one number per level."""
-        weights = self.full_weight.tolist()
-        for key, given in (("weight", weights), ("free_bits", self.free_bits)):
-            if isinstance(given, Sequence) and len(given) != levels:
+        for key, given in (("weight", self.full_weight), ("free_bits", self.floor)):
+            if given.ndim and len(given) != levels:
                 raise UserError(
                     f"kl.{key}: {len(given)} numbers for {levels} levels of latents: give one number, or one per level"
                 )
-
-
-def _floored(means: Tensor, floor: float) -> Tensor:
-    # without free bits nothing is clamped: a Monte Carlo estimate may be below zero
-    return means.clamp_min(floor) if floor > 0 else means
 
 
 class Constant(KL):

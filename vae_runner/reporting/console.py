@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 logger = logging.getLogger("vae_runner")
+
+# where several runs go on at once, each in a context of its own: what the lines of a run begin with on the screen, and
+# the file that its messages are for
+_name: ContextVar[str] = ContextVar("name", default="")
+_file: ContextVar[logging.Handler | None] = ContextVar("file", default=None)
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "bold red", logging.CRITICAL: "bold red"}
 
@@ -53,10 +59,10 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         live = getattr(record, "live", None)  # None where it is not about progress
-        if live is not None and (console.shared or (live and _is_live())):
+        if live is not None and (console.shared or _name.get() or (live and _is_live())):
             return
         style = STYLES.get(record.levelno)
-        prefix = self.prefix + (f"{record.levelname.lower()}: " if style else "")
+        prefix = self.prefix + _name.get() + (f"{record.levelname.lower()}: " if style else "")
         # without a traceback, which train.log keeps
         console.print(Text(prefix + record.getMessage(), style or ""), soft_wrap=True)
 
@@ -80,12 +86,40 @@ def lines_of_job(number: int) -> Iterator[None]:
 
 
 @contextmanager
+def one_of_several(name: str) -> Iterator[None]:
+    """For a run beside others: its lines on the screen begin with its name, and do not tell of its progress."""
+    token = _name.set(name)
+    try:
+        yield
+    finally:
+        _name.reset(token)
+
+
+@contextmanager
 def file_logging(path: Path) -> Iterator[None]:
-    """Messages of `vae_runner` are appended to a file, with their time, until the `with` ends: one job, one file."""
+    """Messages of `vae_runner` are appended to a file, with their time, until the `with` ends: one job, one file.
+
+    Those from a context in which there is another file are for that one alone.
+    """
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    with _handling(handler):
+    handler.addFilter(lambda record: _file.get() in (None, handler))
+    token = _file.set(handler)
+    try:
+        with _handling(handler):
+            yield
+    finally:
+        _file.reset(token)
+
+
+@contextmanager
+def no_file() -> Iterator[None]:
+    """Messages from within are for the screen alone, whatever runs go on."""
+    token = _file.set(logging.NullHandler())
+    try:
         yield
+    finally:
+        _file.reset(token)
 
 
 @contextmanager
@@ -235,4 +269,4 @@ class Progress:
 
 
 def _is_live() -> bool:
-    return console.is_terminal and not console.is_dumb_terminal and not console.shared
+    return console.is_terminal and not console.is_dumb_terminal and not console.shared and not _name.get()

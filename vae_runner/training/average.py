@@ -10,9 +10,13 @@ class MovingAverage:
     """average <- decay * average + (1 - decay) * weights, after every step (Polyak & Juditsky 1992)."""
 
     def __init__(self, model: nn.Module, decay: float):
-        self.model, self.decay = model, decay
-        self.parameters = [parameter.detach() for parameter in model.parameters()]
+        self.decay = decay
+        self.follow(model)
         self.averages: list[Tensor] = [parameter.clone() for parameter in self.parameters]
+
+    def follow(self, model: nn.Module) -> None:
+        """Goes on with the weights of a model where they are now."""
+        self.parameters = [parameter.detach() for parameter in model.parameters()]
 
     def update(self) -> None:
         torch._foreach_lerp_(self.averages, self.parameters, 1 - self.decay)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from vae_runner.errors import UserError
 from vae_runner.run_directory import write_bytes
@@ -15,8 +17,13 @@ FORMAT = "vae_runner checkpoint 1"
 
 def save(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
+    torch.save(tree_map_only(Tensor, _by_itself, {"format": FORMAT, **state}), buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def _by_itself(tensor: Tensor) -> Tensor:
+    """The tensor without whatever else lies in its memory, all of which would be saved with it."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def restore_weights(model: torch.nn.Module, state: dict[str, Any], path: Path) -> None:

@@ -20,9 +20,10 @@ from vae_runner.training.average import MovingAverage
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
 from vae_runner.training.optimizers import restore_state, state_of
-from vae_runner.training.recorded import RecordedSteps, Step, cuda_graph, on_side_stream
+from vae_runner.training.recorded import steps_on
 from vae_runner.training.recorder import Recorder
 from vae_runner.training.schedulers import Schedule
+from vae_runner.training.seeds import derived
 from vae_runner.training.signals import GracefulStop
 from vae_runner.training.step import Player, TrainingStep
 from vae_runner.training.watch import Watch
@@ -52,7 +53,8 @@ class Fitting:
             gradient_clip=trainer.gradient_clip,
             average=self.average,
         )
-        self.take = self._taker()
+        self.take = steps_on(experiment.device, self._compute, trainer.cuda_graphs)
+        self.is_stacked = False  # one of several runs that train as one
         self.sums = self.training_step.sums
         self.watch = Watch(self.budget.steps)
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
@@ -77,16 +79,9 @@ class Fitting:
         else:
             self.take(chosen, playing)
 
-    def _taker(self) -> Step:
-        """How a step is taken: plainly, or recorded and replayed."""
-
-        def plainly(indices: Tensor, playing: list[Player]) -> None:
-            data = self.experiment.data
-            self.training_step.compute(data.batch(data.train, indices), playing)
-
-        if self.experiment.device.type != "cuda" or not self.trainer.cuda_graphs:
-            return plainly
-        return RecordedSteps(on_side_stream(plainly), plainly, cuda_graph)
+    def _compute(self, indices: Tensor, playing: list[Player]) -> None:
+        data = self.experiment.data
+        self.training_step.compute(data.batch(data.train, indices), playing)
 
     def begin_epoch(self) -> None:
         self.sums.begin_epoch()
@@ -208,20 +203,27 @@ class Fitting:
     # what outlives the process
     def checkpoint(self, done: int, started: float) -> None:
         self.check_finite(done)
-        experiment = self.experiment
-        cuda = torch.cuda.get_rng_state(experiment.device) if experiment.device.type == "cuda" else None
         state = {
             **self._weights(done),
             "optimizers": {player.name: state_of(player.optimizer) for player in self.players},
             "schedules": {player.name: player.schedule.state_dict() for player in self.players},
             "average": self.average.state_dict() if self.average else None,
-            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
+            "random": self._random_states(done),
             "sums": self.sums.state_dict(),
             "best": dict(self.best),
             "watch": self.watch.state_dict(),
             "seconds": self.seconds + time.perf_counter() - started,
         }
         checkpoint.save(self.directory.last, state)
+
+    def _random_states(self, done: int) -> dict[str, Tensor | None]:
+        """Of the generators that training draws from. A run that draws with others goes on with noise of its own."""
+        device = self.experiment.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            if self.is_stacked:
+                torch.manual_seed(derived(self.experiment.seed, "noise", done))
+            cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+            return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
     def restore(self, extended: bool = False) -> int:
         """Brings back the last checkpoint, if any, and cuts the logs back to it. Returns the steps done."""

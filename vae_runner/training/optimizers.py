@@ -16,6 +16,10 @@ Decay = Annotated[float, Range(0, 1000)]
 Epsilon = Annotated[float, Range(0, 1, open_low=True)]
 
 
+# each number moves by its own gradients alone, wherever it stands: runs that train as one can share such an optimizer
+ELEMENTWISE = {getattr(torch.optim, name) for name in ("Adam", "AdamW", "Adamax", "RAdam", "RMSprop", "SGD")}
+
+
 class Optimizer:
     """Calls a torch optimizer with these settings."""
 
@@ -25,6 +29,10 @@ class Optimizer:
 
     def __init__(self, **settings: Any):
         self.settings = settings
+
+    @property
+    def elementwise(self) -> bool:
+        return self.kind in ELEMENTWISE
 
     def __call__(self, parameters: list[nn.Parameter], **changes: Any) -> torch.optim.Optimizer:
         settings = {**self.settings, **changes}

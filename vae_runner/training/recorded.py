@@ -31,6 +31,13 @@ class Recording:
     replay: Callable[[], None]
 
 
+def steps_on(device: torch.device, plain: Step, recorded: bool) -> Step:
+    """How steps are taken: plainly, or on a GPU and where so wished recorded and replayed."""
+    if device.type != "cuda" or not recorded:
+        return plain
+    return RecordedSteps(on_side_stream(plain), plain, cuda_graph)
+
+
 class RecordedSteps:
     """Takes a step given the indices (N,) of its batch: the first few of a kind plainly, the others by replaying.
 

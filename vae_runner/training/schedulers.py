@@ -23,6 +23,11 @@ class Schedule:
     def validated(self, figure: float) -> None:
         """Hears of the monitored figure after each validation, the lower the better."""
 
+    @property
+    def of_time(self) -> bool:
+        """Whether it is a function of the step alone."""
+        return type(self).validated is Schedule.validated
+
     def state_dict(self) -> dict[str, Any]:
         """What does not follow from the step."""
         return {}

@@ -4,6 +4,7 @@ Nothing in here waits for the device. Sums accumulate where they are computed, a
 there; both are read at logging points.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,32 +46,35 @@ class Player:
 class Sums:
     """Means of named scalars over a window and over an epoch, and which of them were not finite since the last look.
 
-    Everything stays on the device until it is read.
+    Everything stays on the device until it is read. For runs that train as one, J of them, every tensor begins with an
+    axis of J, and the sums of each run are a row.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.names: list[str] = []
         self.step = torch.zeros((), dtype=torch.int64, device=device)  # the one under way
 
-    def _start(self, names: list[str], device: torch.device) -> None:
+    def start(self, names: list[str], runs: tuple[int, ...] = ()) -> None:
+        """Begins sums of figures of those names. runs: (J,) for J runs as one."""
+        device = self.step.device
         exact = torch.float32 if device.type == "mps" else torch.float64
         self.names = names
         # two rows, the window's and the epoch's; the last column counts the examples
-        self.totals = torch.zeros(2, len(names) + 1, dtype=exact, device=device)
-        self.bad = torch.zeros(len(names), dtype=torch.int64, device=device)
-        self.first_bad = torch.full((), NEVER, dtype=torch.int64, device=device)
+        self.totals = torch.zeros(*runs, 2, len(names) + 1, dtype=exact, device=device)
+        self.bad = torch.zeros(*runs, len(names), dtype=torch.int64, device=device)
+        self.first_bad = torch.full(runs, NEVER, dtype=torch.int64, device=device)
 
     def add(self, figures: dict[str, Tensor], examples: int) -> Tensor:
         """Adds a step's figures unless one is not finite. Returns whether all were, as a boolean scalar."""
-        values = torch.stack([*figures.values()])
+        values = torch.stack([*figures.values()], -1)
         if not self.names:
-            self._start([*figures], values.device)
+            self.start([*figures])
         each = values.isfinite()
-        finite = each.all()
-        self.bad += ~each
+        finite = each.all(-1)
+        self.bad += ~each & (self.first_bad == NEVER)[..., None]
         self.first_bad.copy_(torch.where(finite, self.first_bad, torch.minimum(self.first_bad, self.step)))
-        self.totals[:, :-1] += torch.where(finite, values, 0) * examples
-        self.totals[:, -1] += finite * examples
+        self.totals[..., :-1] += (torch.where(finite[..., None], values, 0) * examples)[..., None, :]
+        self.totals[..., -1] += (finite * examples)[..., None]
         return finite
 
     def window(self) -> dict[str, float]:
@@ -197,13 +201,19 @@ class TrainingStep:
         parameters = [parameter for parameter in player.phase.parameters if parameter.grad is not None]
         if self.gradient_clip is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
-        if player.optimizer.defaults.get("fused"):
-            # the fused kernels leave parameters and moments alone where told that an infinity was found
-            player.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
-        else:
-            for parameter in parameters:  # elsewhere such a step is one of gradient zero
-                parameter.grad = torch.where(finite, parameter.grad, 0.0)  # type: ignore[arg-type]
+        hold_back(player.optimizer, parameters, finite)
         player.optimizer.step()
+
+
+def hold_back(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], finite: Tensor) -> None:
+    """Makes the optimizer's next step none where `finite`, a boolean scalar, is false."""
+    if optimizer.defaults.get("fused"):
+        # the fused kernels leave parameters and moments alone where told that an infinity was found
+        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        return
+    for parameter in parameters:  # elsewhere such a step is one of gradient zero
+        if parameter.grad is not None:
+            parameter.grad = torch.where(finite, parameter.grad, 0.0)
 
 
 def _gradients(player: Player) -> list[Tensor]:

@@ -3,10 +3,15 @@
 import contextlib
 import os
 import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
+from torch import Tensor
 
+from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
@@ -19,6 +24,28 @@ from vae_runner.training.seeds import derived
 from vae_runner.training.signals import GracefulStop
 
 Count = Annotated[int, Range(1, 2**40)]
+
+
+@dataclass
+class Due:
+    """A step that a training waits for, the first being 0, on what was `chosen`: as `Fitting.step` takes it."""
+
+    fitting: Fitting
+    chosen: Tensor | Batch
+    step: int
+
+
+Training = Generator[Due, None, dict[str, Any]]
+
+
+def by_itself(training: Training) -> dict[str, Any]:
+    """Takes every step of a training as it comes. Returns its final figures."""
+    while True:
+        try:
+            due = next(training)
+        except StopIteration as end:
+            return end.value
+        due.fitting.step(due.chosen, due.step)
 
 
 class Trainer:
@@ -80,12 +107,25 @@ class Trainer:
         if state["step"] > steps:
             raise UserError(f"resume={directory.path}: {state['step']} steps are done, more than the {steps} asked for")
 
-    def fit(
-        self, experiment: Experiment, directory: RunDirectory, resume: bool = False, extended: bool = False
-    ) -> dict[str, Any]:
+    def fit(self, experiment: Experiment, directory: RunDirectory, resume: bool = False) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.
 
-        extended: the run to resume was complete, and goes on beyond where it had stopped.
+        Raises as `training` does.
+        """
+        return by_itself(self.training(experiment, directory, resume))
+
+    def training(
+        self,
+        experiment: Experiment,
+        directory: RunDirectory,
+        resume: bool = False,
+        extended: bool = False,
+        stopping: AbstractContextManager[GracefulStop] | None = None,
+    ) -> Training:
+        """The same, for a caller that takes each step it is handed before it asks for the next.
+
+        extended: the run to resume was complete, and goes on beyond where it had stopped. stopping: what it asks after
+        each step whether to go on, where that is not its own.
 
         Raises Interrupted after a signal, and NonFinite where the training broke down; both leave a run that resumes.
         """
@@ -105,12 +145,12 @@ class Trainer:
         if self.checkpoint_epochs or self.checkpoint_steps:
             checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
         coming = batches(experiment, budget, start)
-        with GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
+        with stopping or GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
             started = time.perf_counter()
             for step in range(start, 0 if fitting.exhausted else budget.steps):
                 if step % budget.steps_per_epoch == 0:
                     fitting.begin_epoch()
-                fitting.step(next(coming), step)
+                yield Due(fitting, next(coming), step)
                 done, last = step + 1, step + 1 == budget.steps
                 if done % logs == 0 or done == 1 or last:
                     fitting.log(done)

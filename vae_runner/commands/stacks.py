@@ -1,0 +1,118 @@
+"""Which jobs of a sweep can be trained as one, and why the others cannot."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from vae_runner import execute
+from vae_runner.build import build_trainer
+from vae_runner.commands.job import Job
+from vae_runner.reporting.flatten import flatten
+from vae_runner.training.experiment import Experiment
+from vae_runner.training.stacked import DoesNotStack, Stack, Whole, require_alike
+
+# what every run has for itself: the weight of the KL is held in tensors, and the rest is not part of the model
+OWN = ("seed", "resume", "choices", "optimizer", "scheduler", "kl")
+NAMED = 3  # settings that a reason names, at most
+
+
+@dataclass
+class Together:
+    """Jobs to train as one, at least two, with what was built of each."""
+
+    jobs: list[Job]
+    experiments: list[Experiment]
+
+
+@dataclass
+class Alone:
+    """A job to train by itself; why: where others are trained as one, or could have been."""
+
+    job: Job
+    why: str = ""
+
+
+def stacks(jobs: Sequence[Job], at_once: int) -> Iterator[Together | Alone]:
+    """All jobs, `at_once` together at most. What is built is built when it is asked for."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(json.dumps(form_of(job.values), sort_keys=True, default=str), []).append(job)
+    for group in groups.values():
+        if len(group) == 1:
+            others = [other for other in groups.values() if other is not group]
+            yield Alone(group[0], _difference(group[0], max(others, key=len)[0]) if others else "")
+            continue
+        size = math.ceil(len(group) / math.ceil(len(group) / at_once))  # none is left over, if it can be helped
+        for start in range(0, len(group), size):
+            yield from _of_one_form(group[start : start + size])
+
+
+def form_of(values: dict[str, Any]) -> dict[str, Any]:
+    """What of a config must be equal for jobs to stack: all that is not each run's own or a number of the objective."""
+    form = flatten({key: value for key, value in values.items() if key not in OWN})
+    for key, value in form.items():
+        if key.startswith("objective.") and isinstance(value, int | float) and not isinstance(value, bool):
+            form[key] = "a number"
+    return form
+
+
+def _difference(job: Job, other: Job) -> str:
+    ours, theirs = form_of(job.values), form_of(other.values)
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    named = [f"{key}={_shown(ours.get(key))}, which is {_shown(theirs.get(key))} in job {other.number}" for key in keys]
+    return "; ".join(named[:NAMED]) + ("; and more" if len(named) > NAMED else "")
+
+
+def _shown(value: Any) -> str:
+    return (
+        "null"
+        if value is None
+        else str(value).rpartition(".")[2]
+        if str(value).startswith("vae_runner.")
+        else str(value)
+    )
+
+
+def _of_one_form(jobs: Sequence[Job]) -> Iterator[Together | Alone]:
+    left: list[tuple[Job, Experiment]] = []
+    for job in jobs:
+        try:
+            experiment = execute.build(job.values)
+        except Exception as error:
+            yield Alone(job, str(error))  # which it will say again, and note in its directory
+            continue
+        if left:
+            experiment.data = left[0][1].data
+        left.append((job, experiment))
+    while left:
+        lead, why = left[0], ""
+        like, unlike = [lead], []
+        for pair in left[1:]:
+            try:
+                require_alike([Whole(lead[1]), Whole(pair[1])])
+                like.append(pair)
+            except DoesNotStack as error:
+                why = f"{error} (job {pair[0].number})"
+                unlike.append(pair)
+        yield from _tried_out([job for job, _ in like], [experiment for _, experiment in like], why)
+        left = unlike
+
+
+def _tried_out(jobs: list[Job], experiments: list[Experiment], why: str) -> Iterator[Together | Alone]:
+    if len(jobs) > 1:
+        first = experiments[0]
+        trainer = build_trainer(first.config)
+        indices = torch.arange(min(trainer.batch_size, len(first.data.train)), device=first.device)
+        try:
+            batch = first.data.batch(first.data.train, indices.repeat(len(jobs)))
+            Stack(experiments).try_out(batch, trainer.precision)
+            yield Together(jobs, experiments)
+            return
+        except DoesNotStack as error:
+            why = str(error)
+    for job in jobs:
+        yield Alone(job, why)

@@ -1,0 +1,156 @@
+"""`hydra/launcher=vectorized`: jobs of a sweep that differ only in numbers are trained as one."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from vae_runner import execute
+from vae_runner.commands.job import Job
+from vae_runner.commands.stacks import Alone, Together, stacks
+from vae_runner.config.composing import plain
+from vae_runner.errors import UserError
+from vae_runner.reporting.console import Progress, no_file, one_of_several
+from vae_runner.training.lockstep import Lockstep
+from vae_runner.training.signals import GracefulStop
+from vae_runner.training.trainer import Due, Training
+
+log = logging.getLogger("vae_runner")
+
+TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
+
+Outcome = float | BaseException | None  # what a sweeper optimises, or what broke the job
+
+
+def is_vectorized(config: DictConfig) -> bool:
+    """Whether that is the launcher of a sweep; then Hydra knows it from here on.
+
+    Raises UserError where its settings cannot be.
+    """
+    launcher = plain(config.hydra.launcher)
+    if launcher["_target_"] != TARGET:
+        return False
+    at_once = launcher["at_once"]
+    if not isinstance(at_once, int) or at_once < 2:
+        raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2")
+    # Hydra takes launchers from the package hydra_plugins alone, which is there where some other plugin is installed
+    Plugins.instance().register(VectorizedLauncher)
+    package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
+    package.vae_runner = sys.modules[__name__]  # type: ignore[attr-defined]
+    return True
+
+
+class VectorizedLauncher(Launcher):
+    """Its task, `Job.of`, says what a job is and does nothing; at_once: jobs that are trained as one, at most."""
+
+    __module__ = TARGET.rpartition(".")[0]
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.task, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        setup_globals()
+        Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
+        returns = [
+            self._prepared(number, overrides) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
+        prepared = [done for done in returns if done.status is JobStatus.COMPLETED]
+        outcomes = run_jobs([done.return_value for done in prepared], self.at_once)
+        for done in prepared:
+            outcome = outcomes[done.return_value.number]
+            done.status = JobStatus.FAILED if isinstance(outcome, BaseException) else JobStatus.COMPLETED
+            done.return_value = outcome
+        return returns
+
+    def _prepared(self, number: int, overrides: Sequence[str]) -> JobReturn:
+        """What Hydra makes of a job, with its files, and a Job where its value will be."""
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return run_job(
+            hydra_context=self.hydra_context,
+            task_function=self.task,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+
+def run_jobs(jobs: Sequence[Job], at_once: int) -> dict[int, Outcome]:
+    """Trains all jobs, as one those that can be. Returns by number what each came to.
+
+    Raises KeyboardInterrupt where it was asked to stop.
+    """
+    outcomes: dict[int, Outcome] = {job.number: job.run() for job in jobs if job.is_done}
+    for part in stacks([job for job in jobs if not job.is_done], at_once):
+        if isinstance(part, Together):
+            outcomes |= _as_one(part)
+        else:
+            outcomes[part.job.number] = _alone(part)
+    return outcomes
+
+
+def _alone(part: Alone) -> Outcome:
+    if part.why:
+        log.info("job %s is trained by itself: %s", part.job.number, part.why)
+    try:
+        return part.job.run()
+    except Exception as error:
+        return error
+
+
+def _as_one(part: Together) -> dict[int, Outcome]:
+    numbers = [job.number for job in part.jobs]
+    log.info("jobs %s are trained as one", ", ".join(map(str, numbers)))
+    with GracefulStop() as stop, no_file(), _Shown() as shown:
+        trainings = [
+            _named(job, job.training(experiment, contextlib.nullcontext(stop)))
+            for job, experiment in zip(part.jobs, part.experiments, strict=True)
+        ]
+        together = Lockstep(trainings, shown.step)
+        together.run()
+    results = dict(zip(numbers, together.results, strict=True))
+    if any(isinstance(result, execute.Interrupted) for result in results.values()):
+        raise KeyboardInterrupt
+    return {
+        number: execute.monitored(result) if isinstance(result, dict) else result for number, result in results.items()
+    }
+
+
+def _named(job: Job, training: Training) -> Training:
+    with one_of_several(f"job {job.number}: "):
+        return (yield from training)
+
+
+class _Shown:
+    """The progress of all, on the screen."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> "_Shown":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.close()
+
+    def step(self, due: Due) -> None:
+        """due: a step that was taken."""
+        if self._progress is None:
+            budget = due.fitting.budget
+            progress = Progress(budget.steps, due.step, steps_per_epoch=budget.steps_per_epoch)
+            self._progress = self._open.enter_context(progress)
+        self._progress.update(due.step + 1)
