@@ -37,7 +37,7 @@ class OneHots:
 
     def sample(self, samples: int = 1) -> Tensor:
         """Samples (samples, N, V * C, *rest)."""
-        exponential = torch.empty((samples, *self.log_chances.shape), device=self.log_chances.device).exponential_()
+        exponential = self.log_chances.new_empty((samples, *self.log_chances.shape)).exponential_()
         noisy = self.log_chances - exponential.log()
         if self.temperature is None:
             return _one_hot(noisy).flatten(2, 3)

@@ -35,9 +35,12 @@ class Pushforward:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z) in nats, (samples, N), of the z that `sample` gave last. Raises ValueError for any other."""
-        if self.drawn is None or z.shape != self.drawn.shape or z.data_ptr() != self.drawn.data_ptr():
+        if z is not self.drawn and not self._is_drawn(z):
             raise ValueError("the density of a flow posterior is known only at the sample that it has drawn last")
         return self.log_density
+
+    def _is_drawn(self, z: Tensor) -> bool:
+        return self.drawn is not None and z.shape == self.drawn.shape and z.data_ptr() == self.drawn.data_ptr()
 
     def kl_units(self, p: object) -> None:
         """No closed form."""

@@ -77,4 +77,5 @@ class TotalCorrelation(Objective):
         n, batch = self.examples, len(z)
         if self.estimator == "weighted":
             return z.new_full((batch, batch), 1 / (n * batch)).log()
-        return z.new_full((batch, batch), (1 - 1 / n) / max(batch - 1, 1)).fill_diagonal_(1 / n).log()
+        shares = torch.full((batch, batch), (1 - 1 / n) / max(batch - 1, 1), dtype=z.dtype, device=z.device)
+        return shares.fill_diagonal_(1 / n).log()

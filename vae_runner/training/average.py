@@ -11,12 +11,14 @@ class MovingAverage:
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
-        self.follow(model)
+        self.parameters = [parameter.detach() for parameter in model.parameters()]
         self.averages: list[Tensor] = [parameter.clone() for parameter in self.parameters]
 
     def follow(self, model: nn.Module) -> None:
         """Goes on with the weights of a model where they are now."""
         self.parameters = [parameter.detach() for parameter in model.parameters()]
+        pairs = zip(self.parameters, self.averages, strict=True)
+        self.averages = [torch.empty_like(parameter).copy_(average) for parameter, average in pairs]
 
     def update(self) -> None:
         torch._foreach_lerp_(self.averages, self.parameters, 1 - self.decay)

@@ -22,8 +22,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def _by_itself(tensor: Tensor) -> Tensor:
-    """The tensor without whatever else lies in its memory, all of which would be saved with it."""
-    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+    """The tensor without whatever else lies in its memory, which would be saved with it, in the order of its axes."""
+    if tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes:
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def restore_weights(model: torch.nn.Module, state: dict[str, Any], path: Path) -> None:

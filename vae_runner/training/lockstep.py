@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.stacked import StackedSteps
+from vae_runner.training.stacked import StackedSteps, release
 from vae_runner.training.trainer import Due, Training
 
 Result = dict[str, Any] | BaseException
@@ -44,6 +44,9 @@ class Lockstep:
         ready = {number: due for number, due in self.due.items() if due.step == step}
         if len(ready) == 1:
             ((_, due),) = ready.items()
+            if due.fitting.is_stacked:
+                release(due.fitting, step)
+                self.steps = None
             due.fitting.step(due.chosen, step)
         else:
             chosen = {id(due.fitting): due.chosen for due in ready.values()}

@@ -71,7 +71,7 @@ class Stack:
         self.parameters: Named = {}
         self.constants: Named = {}
         for name, tensors in [*_aligned(wholes)]:
-            stacked = torch.stack([tensor.detach() for tensor in tensors])
+            stacked = _side_by_side(tensors)
             for tensor, row in zip(tensors, stacked, strict=True):
                 tensor.data = row
             self.members[name] = tensors
@@ -202,6 +202,22 @@ class StackedSteps:
             fitting.sums.names = names
 
 
+def release(fitting: Fitting, step: int) -> None:
+    """Makes a fit of a stack one by itself again, from `step` on: its tensors, and its noise."""
+    for module in fitting.experiment.modules():
+        for tensor in [*module.parameters(), *module.buffers()]:
+            tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+    for player in fitting.players:
+        for state in player.optimizer.state.values():
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    state[key] = value.clone(memory_format=torch.contiguous_format)
+    if fitting.average:
+        fitting.average.follow(fitting.experiment.model)
+    fitting.is_stacked = False
+    torch.manual_seed(derived(fitting.experiment.seed, "noise", step))
+
+
 class Crew:
     """Neighbours in a stack that one optimizer moves: one run, or several whose settings agree.
 
@@ -230,7 +246,7 @@ class Crew:
         A run that stops at a step that is not finite saves nothing of what comes after; it is not held back here.
         """
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = None if gradient is None else gradient[self.rows]
+            parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient[self.rows])
         if self.may_skip:
             hold_back(self.optimizer, self.parameters, finite[self.rows].squeeze(0))
         self.optimizer.step()
@@ -262,7 +278,7 @@ def _has_rows(key: str, value: Any) -> bool:
 def _joined(key: str, states: list[dict[str, Any]]) -> Any:
     value = states[0][key]
     if _has_rows(key, value):
-        return torch.stack([state[key] for state in states])
+        return _side_by_side([state[key] for state in states])
     return value.clone() if isinstance(value, Tensor) else value
 
 
@@ -344,12 +360,24 @@ def _replaced(whole: Whole, numbers: Named) -> Iterator[None]:
 
 def _in_plain_words(error: Exception, numbers: Named) -> str:
     text = str(error) or type(error).__name__
-    if operator := re.search(r"batching rule for (\S+?)\.? ", text):
+    if operator := re.search(r"(?i)batching rule (?:not implemented )?for (\S+?)\.? ", text):
         return f"torch has no batched form of {operator[1]}"
     if "data-dependent control flow" in text or ".item() on a Tensor" in text:
         of = f", such as {' or '.join(numbers)}" if numbers else ""
         return f"what it computes depends on values{of}"
-    return text.splitlines()[0]
+    return text.splitlines()[0].partition(". ")[0]
+
+
+def _side_by_side(tensors: Sequence[Tensor]) -> Tensor:
+    """(J, ...) of J tensors; matrices lie there transposed, as the gradients of matrices that x is multiplied by do."""
+    if tensors[0].ndim == 2:
+        return torch.stack([tensor.detach().mT for tensor in tensors]).mT
+    return torch.stack([tensor.detach() for tensor in tensors])
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    # fused kernels take it for granted
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def _rows(tensor: Tensor) -> Tensor:

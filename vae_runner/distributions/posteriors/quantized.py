@@ -129,7 +129,7 @@ class Quantized(Posterior):
 
     def _sum_by_code(self, found: Tensor, values: Tensor) -> Tensor:
         """found (M,), values (M, V) -> (codes, V)."""
-        return values.new_zeros(self.codes, values.shape[1]).index_add_(0, found, values)
+        return values.new_zeros(self.codes, values.shape[1]).index_add(0, found, values)
 
     @torch.no_grad()
     def _follow(self, vectors: Tensor) -> Tensor:
@@ -143,7 +143,8 @@ class Quantized(Posterior):
         self.sums.copy_(torch.where(dead[:, None], average * moved, self.sums))
         self.use.masked_fill_(dead, average)
         found = self._nearest(flat)
-        self.use.lerp_(self._sum_by_code(found, torch.ones_like(flat[:, :1]))[:, 0], 1 - self.decay)
-        self.sums.lerp_(self._sum_by_code(found, flat), 1 - self.decay)
+        use = self._sum_by_code(found, torch.ones_like(flat[:, :1]))[:, 0]
+        self.use.mul_(self.decay).add_(use, alpha=1 - self.decay)
+        self.sums.mul_(self.decay).add_(self._sum_by_code(found, flat), alpha=1 - self.decay)
         self.codebook.copy_(self.sums / self.use[:, None])
         return found.view(vectors.shape[:-1])
