@@ -175,7 +175,7 @@ class StackedSteps:
             crew.forget_gradients()  # before, so that the new gradients can have the old ones' memory
         gradients = self.stack.gradients(losses)
         known = [gradient for gradient in gradients if gradient is not None]
-        norms = torch.stack([torch.linalg.vector_norm(_rows(gradient), dim=1) for gradient in known]).norm(dim=0)
+        norms = torch.stack([_norms(gradient) for gradient in known]).norm(dim=0)
         figures["gradient_norm"] = norms
         if not self.sums.names:
             self._share_sums([*figures])
@@ -230,7 +230,7 @@ class Crew:
         self.may_skip = fittings[0].trainer.nonfinite == "skip"
         self.optimizers = [fitting.players[0].optimizer for fitting in fittings]
         self.members = [stack.members[name][rows] for name in stack.parameters]
-        self.parameters = [parameter.detach()[rows] for parameter in stack.parameters.values()]
+        self.parameters = [_as_it_lies(parameter.detach()[rows]) for parameter in stack.parameters.values()]
         self.optimizer = fittings[0].experiment.optimizer(self.parameters, **lead.phase.optimizer)
         self.player = Player(lead.name, lead.phase, self.optimizer, lead.schedule)
         self.handed_out = 0
@@ -246,7 +246,7 @@ class Crew:
         A run that stops at a step that is not finite saves nothing of what comes after; it is not held back here.
         """
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = None if gradient is None else _laid_out_as(parameter, gradient[self.rows])
+            parameter.grad = None if gradient is None else _as_it_lies(gradient[self.rows]).contiguous()
         if self.may_skip:
             hold_back(self.optimizer, self.parameters, finite[self.rows].squeeze(0))
         self.optimizer.step()
@@ -267,7 +267,7 @@ class Crew:
             state = self.optimizer.state.get(parameter, {})
             for row, (optimizer, member) in enumerate(zip(self.optimizers, members, strict=True)):
                 optimizer.state[member] = {
-                    key: value[row] if _has_rows(key, value) else value for key, value in state.items()
+                    key: _row(value, row) if _has_rows(key, value) else value for key, value in state.items()
                 }
 
 
@@ -278,7 +278,7 @@ def _has_rows(key: str, value: Any) -> bool:
 def _joined(key: str, states: list[dict[str, Any]]) -> Any:
     value = states[0][key]
     if _has_rows(key, value):
-        return _side_by_side([state[key] for state in states])
+        return _as_it_lies(_side_by_side([state[key] for state in states]))
     return value.clone() if isinstance(value, Tensor) else value
 
 
@@ -375,13 +375,20 @@ def _side_by_side(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([tensor.detach() for tensor in tensors])
 
 
-def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    # fused kernels take it for granted
-    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+def _as_it_lies(tensor: Tensor) -> Tensor:
+    """(J, ...), matrices transposed: contiguous, as fused optimizers take it for granted of all that they are given."""
+    return tensor.mT if tensor.ndim == 3 else tensor
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor.reshape(len(tensor), -1)
+def _row(tensor: Tensor, row: int) -> Tensor:
+    """A run's own of what lies so."""
+    return tensor[row].mT if tensor.ndim == 3 else tensor[row]
+
+
+def _norms(gradient: Tensor) -> Tensor:
+    """(J, ...) -> (J,)."""
+    axes = tuple(range(1, gradient.ndim))
+    return torch.linalg.vector_norm(gradient, dim=axes) if axes else gradient.abs()
 
 
 def _along(values: Tensor, tensor: Tensor) -> Tensor:

@@ -1,0 +1,215 @@
+"""`hydra/launcher=vectorized`: what each run of a stack leaves is what an ordinary run leaves."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae_runner.cli import main
+from vae_runner.run_directory import RunDirectory
+from vae_runner.training import checkpoint, lockstep
+from vae_runner.training.fitting import Fitting
+from vae_runner.training.stacked import StackedSteps
+
+DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=3"]
+VECTORIZED = "hydra/launcher=vectorized"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def stacked(monkeypatch) -> list[int]:
+    """How many runs each stack had."""
+    sizes: list[int] = []
+
+    class Noted(StackedSteps):
+        def __init__(self, fittings):
+            sizes.append(len(fittings))
+            super().__init__(fittings)
+
+    monkeypatch.setattr(lockstep, "StackedSteps", Noted)
+    return sizes
+
+
+def sweep(*args: str, launcher: str = VECTORIZED, where: str = "s") -> int:
+    return main(["train", "-m", launcher, *DEBUG, *args, f"hydra.sweep.dir={where}"])
+
+
+def rows(where: str = "s") -> list[dict[str, str]]:
+    with open(f"{where}/sweep.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def figures(run: str) -> dict:
+    return json.loads(Path(run, "summary.json").read_text())
+
+
+def shape(value):
+    """The keys of nested containers, and the kinds of what they hold."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return getattr(value, "shape", type(value).__name__), getattr(value, "dtype", None)
+
+
+def at_step(monkeypatch, step: int, action) -> None:
+    """Does something after every stacked step of that number."""
+    original = StackedSteps.step
+
+    def then(self, indices, now):
+        original(self, indices, now)
+        if now + 1 == step:
+            action(self)
+
+    monkeypatch.setattr(StackedSteps, "step", then)
+
+
+def test_a_run_leaves_the_files_and_keys_that_an_ordinary_one_leaves(stacked):
+    assert sweep("seed=0,1,2") == 0
+    assert stacked == [3]
+    assert sweep("seed=0,1,2", launcher="hydra/launcher=basic", where="plain") == 0
+    for number in range(3):
+        ours, theirs = Path("s", str(number)), Path("plain", str(number))
+        names = [
+            sorted(file.relative_to(run).as_posix() for file in run.rglob("*") if "tfevents" not in file.name)
+            for run in (ours, theirs)
+        ]
+        assert names[0] == names[1]
+        assert len(list(ours.glob("tensorboard/events.out.*"))) == 1
+        for file in ("status.json", "summary.json"):
+            assert shape(json.loads((ours / file).read_text())) == shape(json.loads((theirs / file).read_text()))
+        lines = [
+            [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (ours, theirs)
+        ]
+        assert [[*line] for line in lines[0]] == [[*line] for line in lines[1]]
+        for file in ("last.pt", "best.pt"):
+            states = [checkpoint.load(run / "checkpoints" / file) for run in (ours, theirs)]
+            assert shape(states[0]) == shape(states[1])
+            assert states[0]["step"] == 4
+        assert (ours / "config.yaml").read_text() == (theirs / "config.yaml").read_text()
+        assert (ours / "train.log").read_text().count("step 4/4") == 1
+    assert len({row["test elbo"] for row in rows()}) == 3
+
+
+def test_runs_without_noise_come_to_the_figures_they_come_to_one_after_another():
+    settings = ["variant=ae", "seed=0,1", "optimizer.lr=1e-3,1e-2"]
+    assert sweep(*settings) == 0
+    assert sweep(*settings, launcher="hydra/launcher=basic", where="plain") == 0
+    for ours, theirs in zip(rows(), rows("plain"), strict=True):
+        assert float(ours["test loss"]) == pytest.approx(float(theirs["test loss"]), rel=1e-5)
+
+
+def test_jobs_that_do_not_stack_run_as_usual_and_it_says_why(capsys, stacked):
+    assert sweep("seed=0,1", "kl.free_bits=0,0.1", "trainer.batch_size=32") == 0
+    assert sweep("seed=0,1", "architecture.width=8,9", "hydra.launcher.at_once=2", where="two") == 0
+    assert sweep("latent_dim=2,3", where="none") == 0
+    assert sweep("variant=rae_gp,factor_vae", "seed=0,1", where="refused") == 0
+    assert stacked == [2, 2, 2, 2]
+    output = capsys.readouterr().out
+    assert "jobs 0, 2 are trained as one" in output
+    assert "jobs 1, 3 are trained as one" in output
+    assert "job 0 is trained by itself: latent_dim=2, which is 3 in job 1" in output
+    assert "job 0 is trained by itself: You are attempting to call Tensor.requires_grad_()" in output
+    assert "job 2 is trained by itself: its objective has several players" in output
+    assert {row["state"] for row in (*rows(), *rows("two"), *rows("none"), *rows("refused"))} == {"completed"}
+
+
+def test_no_more_jobs_are_stacked_than_was_said(stacked):
+    assert sweep("seed=range(5)", "hydra.launcher.at_once=3") == 0
+    assert stacked == [3, 2]
+
+
+def test_a_job_with_a_mistake_fails_by_itself(capsys):
+    assert sweep("seed=0,1", "optimizer.lr=1e-3,-1") == 1
+    assert [row["state"] for row in rows()] == ["completed", "failed", "completed", "failed"]
+    assert "optimizer.lr=-1" in capsys.readouterr().out
+
+
+def test_a_run_that_breaks_down_leaves_the_others_alone(monkeypatch, stacked):
+    def blow_up(steps):
+        (fitting,) = [fitting for fitting in steps.fittings if fitting.experiment.seed == 1]
+        for parameter in fitting.experiment.model.parameters():
+            parameter.data.fill_(float("nan"))
+
+    at_step(monkeypatch, 2, blow_up)
+    assert sweep("seed=0,1,2", "trainer.log_steps=1", "trainer.validation_steps=4") == 1
+    assert [row["state"] for row in rows()] == ["completed", "failed", "completed"]
+    assert stacked == [3, 2]
+    log = Path("s/1/train.log").read_text()
+    assert "step 3: the loss is not finite" in log
+    assert "not finite" not in Path("s/0/train.log").read_text()
+
+
+def test_a_run_that_stops_early_leaves_the_others_to_go_on(monkeypatch, stacked):
+    original = Fitting._compare
+
+    def worse(self, done, value):
+        original(self, done, value if self.experiment.seed != 1 else 1000.0 + done)
+
+    monkeypatch.setattr(Fitting, "_compare", worse)
+    settings = ["trainer.steps=6", "trainer.validation_steps=2", "trainer.early_stopping=1"]
+    assert sweep("seed=0,1", "kl.weight=1", *settings) == 0
+    assert [figures(f"s/{number}")["steps"] for number in (0, 1)] == [6, 4]
+    assert stacked == [2]
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_interrupts_every_run_and_the_same_command_goes_on(monkeypatch, capsys, stacked, signals):
+    def interrupt(steps):
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    settings = ["seed=0,1,2", "trainer.checkpoint_steps=1"]
+    with monkeypatch.context() as patch:
+        at_step(patch, 2, interrupt)
+        assert sweep(*settings) == 130
+    assert [row["state"] for row in rows()] == ["interrupted"] * 3
+    done = [checkpoint.load(RunDirectory(f"s/{number}").last) for number in range(3)]
+    assert {state["step"] for state in done} == {3 - signals}
+    assert len({state["random"]["cpu"].numpy().tobytes() for state in done}) == 3
+    assert "hydra.sweep.dir='s'" in capsys.readouterr().out
+
+    # one by hand, the others by the same command
+    assert main(["train", "resume=s/1"]) == 0
+    assert sweep(*settings) == 0
+    assert [row["state"] for row in rows()] == ["completed"] * 3
+    assert [figures(f"s/{number}")["steps"] for number in range(3)] == [4, 4, 4]
+    assert stacked == [3, 2]
+    steps = [json.loads(line)["step"] for line in Path("s/0/metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+    assert "completed before, skipped" in capsys.readouterr().out
+
+
+def test_a_run_that_left_a_stack_ends_where_an_ordinary_one_does(monkeypatch):
+    with monkeypatch.context() as patch:
+        at_step(patch, 2, lambda steps: os.kill(os.getpid(), signal.SIGINT))
+        assert sweep("variant=ae", "seed=0,1") == 130
+    assert main(["train", "resume=s/1"]) == 0
+    assert sweep("variant=ae", "seed=1", launcher="hydra/launcher=basic", where="plain") == 0
+    ends = [checkpoint.load(RunDirectory(run).last) for run in ("s/1", "plain/0")]
+    for name, tensor in ends[1]["model"].items():
+        if not name.startswith("prior."):  # which is fitted to the codes, from where it was
+            torch.testing.assert_close(ends[0]["model"][name], tensor, rtol=1e-3, atol=1e-5)
+    assert shape(ends[0]["optimizers"]) == shape(ends[1]["optimizers"])
+
+
+def test_a_wrong_number_of_jobs_is_refused_before_anything_begins(capsys, tmp_path):
+    assert sweep("seed=0,1", "hydra.launcher.at_once=1") == 2
+    assert "hydra.launcher.at_once=1: must be a number of jobs, from 2" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_options_of_the_users_own_stack_too(stacked, tmp_path):
+    own = tmp_path / "own" / "variant"
+    own.mkdir(parents=True)
+    (own / "light.yaml").write_text("# @package _global_\nkl:\n  weight: 0.1\n")
+    assert sweep("variant=vae,light", "seed=0,1", "--config-dir", str(tmp_path / "own")) == 0
+    assert stacked == [4]
