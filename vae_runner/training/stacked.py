@@ -264,7 +264,8 @@ class Crew:
             return
         self.handed_out = len(self.optimizer.state)
         for parameter, members in zip(self.parameters, self.members, strict=True):
-            state = self.optimizer.state.get(parameter, {})
+            if not (state := self.optimizer.state.get(parameter)):
+                continue  # it has no gradient
             for row, (optimizer, member) in enumerate(zip(self.optimizers, members, strict=True)):
                 optimizer.state[member] = {
                     key: _row(value, row) if _has_rows(key, value) else value for key, value in state.items()
