@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -21,7 +22,7 @@ class Launch:
     processes: of this machine, that joblib has.
     """
 
-    job: Callable[[DictConfig], float | None] = worker.job
+    job: Callable[[DictConfig], Any] = worker.job
     overrides: Sequence[str] = ()
     processes: int = 1
     said: str = ""
@@ -45,6 +46,11 @@ class Launch:
             if processes == 1:
                 return cls(sweep_job.job, overrides)
             return cls(overrides=overrides, processes=processes, said=f", {processes} at a time")
+        if launcher == "VectorizedLauncher":
+            from vae_runner.commands.vectorized import prepare
+
+            prepare(config)
+            return cls(sweep_job.Job.of)  # which its launcher then trains
         if launcher == "SlurmLauncher":
             if shutil.which("srun") is None:
                 raise UserError("hydra/launcher: there is no Slurm here (no srun); type this on a node of the cluster")

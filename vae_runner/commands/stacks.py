@@ -10,7 +10,8 @@ import torch
 
 from vae_runner import execute
 from vae_runner.build import build_trainer
-from vae_runner.commands.job import Job
+from vae_runner.commands.sweep_job import Job
+from vae_runner.data.streamed import StreamedSplit
 from vae_runner.reporting.flatten import flatten
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.stacked import DoesNotStack, Stack, Whole, require_alike
@@ -103,7 +104,9 @@ def _of_one_form(jobs: Sequence[Job]) -> Iterator[Together | Alone]:
 
 
 def _tried_out(jobs: list[Job], experiments: list[Experiment], why: str) -> Iterator[Together | Alone]:
-    if len(jobs) > 1:
+    if len(jobs) > 1 and isinstance(experiments[0].data.train, StreamedSplit):
+        why = "its examples are read from disk as they are needed"
+    elif len(jobs) > 1:
         first = experiments[0]
         trainer = build_trainer(first.config)
         indices = torch.arange(min(trainer.batch_size, len(first.data.train)), device=first.device)

@@ -15,8 +15,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from vae_runner import execute
-from vae_runner.commands.job import Job
 from vae_runner.commands.stacks import Alone, Together, stacks
+from vae_runner.commands.sweep_job import Job, run_here
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting.console import Progress, no_file, one_of_several
@@ -31,22 +31,15 @@ TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
 Outcome = float | BaseException | None  # what a sweeper optimises, or what broke the job
 
 
-def is_vectorized(config: DictConfig) -> bool:
-    """Whether that is the launcher of a sweep; then Hydra knows it from here on.
-
-    Raises UserError where its settings cannot be.
-    """
-    launcher = plain(config.hydra.launcher)
-    if launcher["_target_"] != TARGET:
-        return False
-    at_once = launcher["at_once"]
+def prepare(config: DictConfig) -> None:
+    """Makes the launcher known to Hydra. Raises UserError where its settings cannot be."""
+    at_once = plain(config.hydra.launcher)["at_once"]
     if not isinstance(at_once, int) or at_once < 2:
         raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2")
     # Hydra takes launchers from the package hydra_plugins alone, which is there where some other plugin is installed
     Plugins.instance().register(VectorizedLauncher)
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     package.vae_runner = sys.modules[__name__]  # type: ignore[attr-defined]
-    return True
 
 
 class VectorizedLauncher(Launcher):
@@ -93,7 +86,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int) -> dict[int, Outcome]:
 
     Raises KeyboardInterrupt where it was asked to stop.
     """
-    outcomes: dict[int, Outcome] = {job.number: job.run() for job in jobs if job.is_done}
+    outcomes: dict[int, Outcome] = {job.number: run_here(job) for job in jobs if job.is_done}
     for part in stacks([job for job in jobs if not job.is_done], at_once):
         if isinstance(part, Together):
             outcomes |= _as_one(part)
@@ -106,7 +99,7 @@ def _alone(part: Alone) -> Outcome:
     if part.why:
         log.info("job %s is trained by itself: %s", part.job.number, part.why)
     try:
-        return part.job.run()
+        return run_here(part.job)
     except Exception as error:
         return error
 

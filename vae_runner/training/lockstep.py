@@ -2,7 +2,9 @@
 
 import contextvars
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
+
+from torch import Tensor
 
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.stacked import StackedSteps, release
@@ -49,7 +51,7 @@ class Lockstep:
                 self.steps = None
             due.fitting.step(due.chosen, step)
         else:
-            chosen = {id(due.fitting): due.chosen for due in ready.values()}
+            chosen = {id(due.fitting): cast(Tensor, due.chosen) for due in ready.values()}
             steps = self._stacked([due.fitting for due in ready.values()], step)
             steps.step([chosen[id(fitting)] for fitting in steps.fittings], step)
         self.taken(next(iter(ready.values())))
