@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from tests.helpers import config_of
+from tests.replaying import replayed
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.fitting import Fitting
+from vae_runner.training.recorded import RecordedSteps
 from vae_runner.training.stacked import DoesNotStack, Stack, StackedSteps, Whole, require_alike
 
 PLAYERS = ("aae", "factor_vae", "piwae", "vae_gan")
@@ -247,3 +249,37 @@ def test_a_smaller_stack_goes_on_where_a_larger_one_was(tmp_path):
         torch.testing.assert_close(weights(other), weights(one), rtol=1e-3, atol=1e-5)
         states = [json.dumps(sorted(map(str, fitting.players[0].optimizer.state_dict()))) for fitting in (one, other)]
         assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("settings", [[], ["optimizer=sgd", "trainer.gradient_clip=1"], ["trainer.ema=0.9"]])
+def test_a_step_waits_for_nothing(tmp_path, no_waiting, settings):
+    runs = [fitting_of(tmp_path, *settings, f"seed={seed}") for seed in (0, 1)]
+    steps = StackedSteps(runs)
+    with no_waiting():
+        take_as_one(steps, 3)
+
+
+def test_recorded_steps_are_the_steps_themselves(tmp_path):
+    def runs():
+        return [
+            fitting_of(tmp_path, *settings, "kl=linear") for settings in (["seed=0"], ["seed=1", "optimizer.lr=1e-2"])
+        ]
+
+    plain, recorded = StackedSteps(runs()), StackedSteps(runs())
+    state = [*recorded.stack.parameters.values(), *recorded.stack.constants.values()]
+
+    def tensors():
+        moments = [value for crew in recorded.crews for of in crew.optimizer.state.values() for value in of.values()]
+        return [*state, *moments, recorded.sums.totals, recorded.sums.bad, recorded.sums.first_bad]
+
+    kinds = []
+    recorded.take = RecordedSteps(
+        recorded.take, recorded.take, lambda function: kinds.append(0) or replayed(function, tensors)
+    )
+    for steps in (plain, recorded):
+        torch.manual_seed(0)
+        take_as_one(steps, 7)
+    assert len(kinds) == 1
+    for one, other in zip(plain.fittings, recorded.fittings, strict=True):
+        torch.testing.assert_close(weights(other), weights(one), rtol=1e-3, atol=1e-5)
+        assert other.sums.window() == pytest.approx(one.sums.window(), rel=1e-4)

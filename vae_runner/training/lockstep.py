@@ -45,11 +45,15 @@ class Lockstep:
         step = min(due.step for due in self.due.values())
         ready = {number: due for number, due in self.due.items() if due.step == step}
         if len(ready) == 1:
-            ((_, due),) = ready.items()
+            ((number, due),) = ready.items()
             if due.fitting.is_stacked:
                 release(due.fitting, step)
                 self.steps = None
-            due.fitting.step(due.chosen, step)
+            try:
+                due.fitting.step(due.chosen, step)
+            except Exception as error:
+                self._go_on(number, error)
+                return
         else:
             chosen = {id(due.fitting): cast(Tensor, due.chosen) for due in ready.values()}
             steps = self._stacked([due.fitting for due in ready.values()], step)

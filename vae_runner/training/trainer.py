@@ -39,13 +39,18 @@ Training = Generator[Due, None, dict[str, Any]]
 
 
 def by_itself(training: Training) -> dict[str, Any]:
-    """Takes every step of a training as it comes. Returns its final figures."""
-    while True:
-        try:
-            due = next(training)
-        except StopIteration as end:
-            return end.value
-        due.fitting.step(due.chosen, due.step)
+    """Takes every step of a training as it comes. Returns its final figures. Raises what broke it, which it noted."""
+    try:
+        due = next(training)
+        while True:
+            try:
+                due.fitting.step(due.chosen, due.step)
+            except BaseException as error:
+                due = training.throw(error)
+            else:
+                due = next(training)
+    except StopIteration as end:
+        return end.value
 
 
 class Trainer:
@@ -122,7 +127,7 @@ class Trainer:
         extended: bool = False,
         stopping: AbstractContextManager[GracefulStop] | None = None,
     ) -> Training:
-        """The same, for a caller that takes each step it is handed before it asks for the next.
+        """The same, for a caller that takes each step it is handed before it asks for the next, or throws its error.
 
         extended: the run to resume was complete, and goes on beyond where it had stopped. stopping: what it asks after
         each step whether to go on, where that is not its own.
