@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from vae_runner.errors import DataLost, UserError
 from vae_runner.reporting.console import file_logging
 from vae_runner.reporting.formats import duration
 from vae_runner.run_directory import RunDirectory, write_bytes
+from vae_runner.training.distributed import ALONE, LostProcess, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite
 from vae_runner.training.signals import Interrupted
@@ -31,19 +33,65 @@ from vae_runner.training.signals import Interrupted
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, directory: RunDirectory, experiment: Experiment | None = None) -> dict[str, Any]:
+@dataclass
+class Start:
+    """What the processes of a training have to agree on when it begins."""
+
+    directory: Path
+    resume: bool
+    extended: bool
+
+
+def build(config: Config, world: World = ALONE) -> Experiment:
+    """What the config describes, on every process of a training, the others of which `follow`."""
+    world.share(config)
+    with world.agreed():
+        return _built(config, world)
+
+
+def _built(config: Config, world: World) -> Experiment:
+    batch = config["trainer"]["batch_size"]
+    if batch < world.size:
+        raise UserError(
+            f"trainer.batch_size={batch}: a batch is divided among {world.size} processes, which leaves some with "
+            f"nothing; type trainer.batch_size={world.size} or more, or torchrun --nproc-per-node={batch}"
+        )
+    return build_experiment(config)
+
+
+def follow(world: World) -> Callable[[], Any]:
+    """Builds what rank 0 trains; gives what takes part in its training, which ends as the training there does.
+
+    Raises LostProcess where rank 0 ends without one.
+    """
+    config: Config = world.share()
+    with world.agreed():
+        experiment = _built(config, world)
+    start: Start = world.share()
+    fit, directory = build_trainer(config).fit, RunDirectory(start.directory)
+    return lambda: fit(experiment, directory, resume=start.resume, extended=start.extended, world=world)
+
+
+def train(
+    config: Config, directory: RunDirectory, experiment: Experiment | None = None, world: World = ALONE
+) -> dict[str, Any]:
     """Trains a new run into a directory that this process has locked. Returns its summary.
 
-    experiment: what the config describes, if it was checked and built before.
+    experiment: what the config describes, if it was checked and built before. world: the processes that train together,
+    of which this one leads.
 
-    Raises what broke the run, after it was noted: NonFinite, Interrupted, or any other exception.
+    Raises what broke the run, after it was noted: NonFinite, Interrupted, LostProcess, or any other exception.
     """
     write_bytes(directory.config, dump(config).encode())
-    return _run(config, directory, experiment, resume=False)
+    return _run(config, directory, experiment, resume=False, world=world)
 
 
 def resume(
-    directory: RunDirectory, overrides: Sequence[str] = (), trusted: bool = False, config: Config | None = None
+    directory: RunDirectory,
+    overrides: Sequence[str] = (),
+    trusted: bool = False,
+    config: Config | None = None,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Goes on with a run from its last checkpoint, in its own directory. Returns its summary.
 
@@ -62,11 +110,11 @@ def resume(
         state = directory.status().get("state")
         if state == "completed":
             _require_more_to_do(config, directory)
-        experiment = build_experiment(config)
+        experiment = build(config, world)
         # nothing of the run is touched before it is known that it can go on
         build_trainer(config).require_resumable(experiment, directory)
         write_bytes(directory.config, dump(config).encode())
-        return _run(config, directory, experiment, resume=True, extended=state == "completed")
+        return _run(config, directory, experiment, resume=True, extended=state == "completed", world=world)
     finally:
         directory.unlock()
 
@@ -89,14 +137,20 @@ def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
 
 
 def _run(
-    config: Config, directory: RunDirectory, experiment: Experiment | None, resume: bool, extended: bool = False
+    config: Config,
+    directory: RunDirectory,
+    experiment: Experiment | None,
+    resume: bool,
+    extended: bool = False,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     with file_logging(directory.log), _status(directory, config):
         if experiment is None:
             _check(config)
-            experiment = build_experiment(config)
-        directory.update_status(device=_device_name(experiment.device))
-        return build_trainer(config).fit(experiment, directory, resume=resume, extended=extended)
+            experiment = build(config, world)
+        directory.update_status(device=_device_name(experiment.device), processes=world.size)
+        world.share(Start(directory.path.absolute(), resume, extended))
+        return build_trainer(config).fit(experiment, directory, resume=resume, extended=extended, world=world)
 
 
 @contextlib.contextmanager
@@ -146,7 +200,7 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         raise UserError(f"{error}; once that is mended: {_how_to_go_on(directory, config)}") from error
     except BaseException as error:
         ended("failed", traceback.format_exc())
-        log.error("%s", error if isinstance(error, NonFinite | UserError) else repr(error), exc_info=True)
+        log.error("%s", error if isinstance(error, NonFinite | UserError | LostProcess) else repr(error), exc_info=True)
         raise
     ended("completed")
 

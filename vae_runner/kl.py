@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from vae_runner import parts
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -111,7 +112,7 @@ class KL(nn.Module):
         if self.weight.ndim:
             return (self.weight * torch.stack(levels)).sum()
         kl = sum(levels[1:], levels[0])
-        return self.weight * (kl if self.full_capacity is None else (kl - self.capacity).abs())
+        return self.weight * (kl if self.full_capacity is None else (parts.average(kl) - self.capacity).abs())
 
     def require_levels(self, levels: int) -> None:
         """Raises UserError where a list of weights or free bits is not one number per level."""
@@ -125,7 +126,7 @@ class KL(nn.Module):
 
 def _floored(means: Tensor, floor: float) -> Tensor:
     # without free bits nothing is clamped: a Monte Carlo estimate may be below zero
-    return means.clamp_min(floor) if floor > 0 else means
+    return parts.average(means).clamp_min(floor) if floor > 0 else means
 
 
 class Constant(KL):

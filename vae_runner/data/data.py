@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Generator, Tensor
 
+from vae_runner import noise
 from vae_runner.data.space import Batch, Space
 from vae_runner.data.splits import Split
 from vae_runner.data.streamed import StreamedSplit
@@ -73,7 +74,7 @@ class Data:
             x = x.gt_(0.5)
         elif self.binarize == "stochastic":
             # torch.bernoulli draws in double precision, at four times the cost
-            x = torch.rand(x.shape, device=x.device, generator=generator).lt_(x)
+            x = noise.uniform(x.shape, device=x.device, generator=generator).lt_(x)
         batch = Batch(x=x, input=x, y=y, c=c, mask=mask)
         for change in (self.corruption, self.condition):
             batch = batch if change is None else change(batch)

@@ -13,10 +13,11 @@ from vae_runner.settings import Range
 from vae_runner.training import checkpoint
 from vae_runner.training.batches import batches
 from vae_runner.training.budget import Budget
+from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.seeds import derived
-from vae_runner.training.signals import GracefulStop
+from vae_runner.training.signals import GracefulStop, Interrupted
 
 Count = Annotated[int, Range(1, 2**40)]
 
@@ -81,13 +82,20 @@ class Trainer:
             raise UserError(f"resume={directory.path}: {state['step']} steps are done, more than the {steps} asked for")
 
     def fit(
-        self, experiment: Experiment, directory: RunDirectory, resume: bool = False, extended: bool = False
+        self,
+        experiment: Experiment,
+        directory: RunDirectory,
+        resume: bool = False,
+        extended: bool = False,
+        world: World = ALONE,
     ) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.
 
-        extended: the run to resume was complete, and goes on beyond where it had stopped.
+        extended: the run to resume was complete, and goes on beyond where it had stopped. world: the processes that
+        train together; all of them call this, with the same arguments.
 
-        Raises Interrupted after a signal, and NonFinite where the training broke down; both leave a run that resumes.
+        Raises Interrupted after a signal, NonFinite where the training broke down, and LostProcess where another of the
+        processes did; all leave a run that resumes.
         """
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is refused
@@ -95,10 +103,11 @@ class Trainer:
         if experiment.device.type == "cuda":
             torch.cuda.set_device(experiment.device)  # where streams and graphs are made
             torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
-        fitting = Fitting(self, experiment, directory)
+        fitting = Fitting(self, experiment, directory, world)
         budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
         start = fitting.restore(extended) if resume else 0
+        world.take_hold(experiment.modules())
         logs = self.log_steps
         validations = budget.interval(self.validation_epochs, self.validation_steps)
         checkpoints = validations
@@ -116,9 +125,11 @@ class Trainer:
                     fitting.log(done)
                 if done % validations == 0 or last:
                     fitting.validate(done)
-                if done % checkpoints == 0 or last or stop.requested or fitting.exhausted:
+                stopped = world.hear(stop.requested, done)
+                if done % checkpoints == 0 or last or stopped or fitting.exhausted:
                     fitting.checkpoint(done, started)
                 if fitting.exhausted:
                     break
-                stop.check()
+                if stopped:
+                    raise Interrupted(stopped)
             return fitting.finish(started, stop)
