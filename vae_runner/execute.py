@@ -188,6 +188,10 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
     except SystemExit:
         ended("interrupted", "its process was told to exit")  # by a scheduler that will start it again
         raise
+    except LostProcess as error:
+        ended("failed", traceback.format_exc())
+        log.error("%s; to go on: %s", error, _how_to_go_on(directory, config))
+        raise
     except OSError as error:
         with contextlib.suppress(OSError):  # where nothing can be written, the status can't either
             ended("failed", traceback.format_exc())
@@ -200,7 +204,7 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         raise UserError(f"{error}; once that is mended: {_how_to_go_on(directory, config)}") from error
     except BaseException as error:
         ended("failed", traceback.format_exc())
-        log.error("%s", error if isinstance(error, NonFinite | UserError | LostProcess) else repr(error), exc_info=True)
+        log.error("%s", error if isinstance(error, NonFinite | UserError) else repr(error), exc_info=True)
         raise
     ended("completed")
 

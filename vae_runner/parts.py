@@ -27,6 +27,14 @@ class Part:
     whole: int
     add: Callable[[Tensor], None]
 
+    @classmethod
+    def of(cls, whole: int, rank: int, processes: int, add: Callable[[Tensor], None]) -> "Part | None":
+        """A process's part, to within one example as large as all others; None where some would have nothing."""
+        if whole < processes:
+            return None
+        first, stop = (number * whole // processes for number in (rank, rank + 1))
+        return cls(first, stop - first, whole, add)
+
     @property
     def share(self) -> float:
         return self.size / self.whole
@@ -100,8 +108,3 @@ def whole_shape(shape: tuple[int, ...], examples: int = 0) -> tuple[int, ...]:
         return tuple(shape)
     size = shape[examples] // _current.size * _current.whole
     return (*shape[:examples], size, *shape[examples + 1 :])
-
-
-def offset() -> int:
-    """Which of the whole batch's examples is the first of this process."""
-    return 0 if _current is None else _current.first

@@ -127,26 +127,20 @@ class Processes(World):
         alone = "the dropout between recurrent layers" if recurrent else "nothing"
         log.info("each batch is divided among %d processes; of each process alone is %s", self.size, alone)
 
-    def split(self, examples: int) -> parts.Part | None:
-        """This process's part of a batch, to within one example as large as all others.
-
-        None for a batch that does not go round, which every process computes.
-        """
-        if examples < self.size:
-            return None
-        first, stop = (rank * examples // self.size for rank in (self.rank, self.rank + 1))
-        return parts.Part(first, stop - first, examples, self._add)
+    def _part(self, examples: int) -> parts.Part | None:
+        # a batch that does not go round is computed by every process
+        return parts.Part.of(examples, self.rank, self.size, self._add)
 
     @contextlib.contextmanager
     def part_of(self, indices: Tensor) -> Iterator[Tensor]:
-        part = self.split(len(indices))
+        part = self._part(len(indices))
         with parts.computing(part):
             yield indices if part is None else indices[part.first : part.first + part.size]
 
     def average(
         self, figures: dict[str, Tensor], parameters: Iterable[nn.Parameter], examples: int
     ) -> dict[str, Tensor]:
-        part = self.split(examples)
+        part = self._part(examples)
         played = list({id(p): p for p in parameters if p.grad is not None}.values())
         gradients = [parameter.grad.flatten() for parameter in played]  # type: ignore[union-attr]
         # one message, for each costs as much as a small step
@@ -184,8 +178,7 @@ def _listening() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0].rstrip(". ")
-        raise LostProcess(f"another process of this training is gone, or silent ({reason})") from error
+        raise LostProcess("another process of this training is gone, or silent") from error
 
 
 def _drops_between_layers(module: nn.Module) -> bool:
