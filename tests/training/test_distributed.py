@@ -136,7 +136,9 @@ def test_a_process_that_dies_ends_a_run_that_one_process_goes_on_with(tmp_path):
             process.kill()
     assert directory.state() == "failed"
     assert directory.status()["processes"] == 2
-    assert f"is gone, or silent; to go on: vae-run train resume={directory.path}" in (tmp_path / "said").read_text()
+    said_then = (tmp_path / "said").read_text()
+    assert said_then.count("each batch is divided among 2 processes\n") == 1
+    assert f"is gone, or silent; to go on: vae-run train resume={directory.path}" in said_then
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "said"]
 
     done = training_lines(directory.path)[-1]["step"]

@@ -54,7 +54,7 @@ class World:
         yield
 
     def take_hold(self, modules: Iterable[nn.Module]) -> None:
-        """Makes the modules those of rank 0, and says what is of each process alone."""
+        """Gives the modules the weights of rank 0, and logs what is of each process by itself."""
 
     @contextlib.contextmanager
     def part_of(self, indices: Tensor) -> Iterator[Tensor]:
@@ -124,8 +124,8 @@ class Processes(World):
         recurrent = [part for module in modules for part in module.modules() if _drops_between_layers(part)]
         for part in recurrent:
             _give_own_noise(part, self.rank)
-        alone = "the dropout between recurrent layers" if recurrent else "nothing"
-        log.info("each batch is divided among %d processes; of each process alone is %s", self.size, alone)
+        alone = "; the noise of the dropout between recurrent layers is of each by itself" if recurrent else ""
+        log.info("each batch is divided among %d processes%s", self.size, alone)
 
     def _part(self, examples: int) -> parts.Part | None:
         # a batch that does not go round is computed by every process

@@ -90,6 +90,7 @@ class Fitting:
             figures = self.world.average(figures, played, len(indices))
             step.update(figures, len(indices), playing)
 
+        # a recording would have to hold what the processes tell each other as well
         if self.experiment.device.type != "cuda" or not self.trainer.cuda_graphs or self.world.size > 1:
             return plainly
         return RecordedSteps(on_side_stream(plainly), plainly, cuda_graph)
