@@ -1,7 +1,8 @@
 """Stored examples -> batches on the device."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections import abc
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Generator, Tensor
@@ -56,7 +57,9 @@ class Data:
         x, y = split.take(indices)
         return self._made(x, y, split.context(indices), split.mask(indices), generator)
 
-    def batches(self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Batch]:
+    def batches(
+        self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None
+    ) -> abc.Generator[Batch, None, None]:
         """The batch of each block of indices, as `batch` makes it. What lies on disk is read ahead of its turn."""
         if isinstance(split, StreamedSplit):
             for x, y, c in split.ahead(blocks):

@@ -56,10 +56,14 @@ class World:
     def take_hold(self, modules: Iterable[nn.Module]) -> None:
         """Gives the modules the weights of rank 0, and logs what is of each process by itself."""
 
+    def own(self, indices: Tensor) -> Tensor:
+        """This process's part of the examples of a batch (N,)."""
+        return indices
+
     @contextlib.contextmanager
-    def part_of(self, indices: Tensor) -> Iterator[Tensor]:
-        """Inside: this process computes the examples of a batch (N,) that it gives."""
-        yield indices
+    def part_of(self, examples: int) -> Iterator[None]:
+        """Inside: this process computes its part of a batch of that many examples."""
+        yield
 
     def average(
         self, figures: dict[str, Tensor], parameters: Iterable[nn.Parameter], examples: int
@@ -79,7 +83,7 @@ ALONE = World()
 
 
 class Processes(World):
-    """One of several, launched by torchrun. Every method but `part_of` is called by all of them, in the same order."""
+    """One of several, launched by torchrun. All call the same methods in the same order, but `own` and `part_of`."""
 
     def __init__(self) -> None:
         import torch.distributed as dist
@@ -131,11 +135,14 @@ class Processes(World):
         # a batch that does not go round is computed by every process
         return parts.Part.of(examples, self.rank, self.size, self._add)
 
-    @contextlib.contextmanager
-    def part_of(self, indices: Tensor) -> Iterator[Tensor]:
+    def own(self, indices: Tensor) -> Tensor:
         part = self._part(len(indices))
-        with parts.computing(part):
-            yield indices if part is None else indices[part.first : part.first + part.size]
+        return indices if part is None else indices[part.first : part.first + part.size]
+
+    @contextlib.contextmanager
+    def part_of(self, examples: int) -> Iterator[None]:
+        with parts.computing(self._part(examples)):
+            yield
 
     def average(
         self, figures: dict[str, Tensor], parameters: Iterable[nn.Parameter], examples: int

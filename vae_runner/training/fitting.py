@@ -4,7 +4,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -71,11 +71,11 @@ class Fitting:
 
     # the loop's verbs
     def step(self, chosen: Tensor | Batch, step: int) -> None:
-        """Trains on the examples at those indices (N,), which lie on the device, or on a batch that is there."""
+        """Trains on the examples at those indices (N,), which lie on the device, or on this process's part of them."""
         self.training_step.advance(step)
         playing = self.training_step.playing(step)
         if isinstance(chosen, Batch):
-            self.training_step.compute(chosen, playing)
+            self._train(lambda: chosen, self.budget.size(step), playing)
         else:
             self.take(chosen, playing)
 
@@ -83,17 +83,20 @@ class Fitting:
         """How a step is taken: plainly, or recorded and replayed."""
 
         def plainly(indices: Tensor, playing: list[Player]) -> None:
-            data, step = self.experiment.data, self.training_step
-            with self.world.part_of(indices) as mine:
-                figures = step.gradients(data.batch(data.train, mine), playing)
-            played = (parameter for player in playing for parameter in player.phase.parameters)
-            figures = self.world.average(figures, played, len(indices))
-            step.update(figures, len(indices), playing)
+            data = self.experiment.data
+            self._train(lambda: data.batch(data.train, self.world.own(indices)), len(indices), playing)
 
         # a recording would have to hold what the processes tell each other as well
         if self.experiment.device.type != "cuda" or not self.trainer.cuda_graphs or self.world.size > 1:
             return plainly
         return RecordedSteps(on_side_stream(plainly), plainly, cuda_graph)
+
+    def _train(self, make: Callable[[], Batch], examples: int, playing: list[Player]) -> None:
+        """One step, of that many examples, of which `make` makes this process's part."""
+        with self.world.part_of(examples):
+            figures = self.training_step.gradients(make(), playing)
+        played = (parameter for player in playing for parameter in player.phase.parameters)
+        self.training_step.update(self.world.average(figures, played, examples), examples, playing)
 
     def begin_epoch(self) -> None:
         self.sums.begin_epoch()

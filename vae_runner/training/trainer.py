@@ -113,7 +113,7 @@ class Trainer:
         checkpoints = validations
         if self.checkpoint_epochs or self.checkpoint_steps:
             checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
-        coming = batches(experiment, budget, start)
+        coming = batches(experiment, budget, start, world)
         with GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
             started = time.perf_counter()
             for step in range(start, 0 if fitting.exhausted else budget.steps):
