@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from vae_runner import launched, parts
+from vae_runner import parts
 from vae_runner.errors import UserError
 from vae_runner.training.seeds import derived
 
@@ -173,11 +173,6 @@ class Processes(World):
     def _add(self, tensor: Tensor) -> None:
         with _listening():
             self.dist.all_reduce(tensor)
-
-
-def join() -> World:
-    """This process among those that torchrun has launched, or by itself."""
-    return Processes() if launched.processes() > 1 else ALONE
 
 
 @contextlib.contextmanager
