@@ -142,6 +142,14 @@ def run_make(words: list[str], directory: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def run_torchrun(words: list[str], directory: Path) -> None:
+    options, arguments = words[1 : words.index("train")], words[words.index("train") :]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *options, *shortened(arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def run_in_bash(line: str, directory: Path) -> None:
     """A line for the shell itself, with this `vae-run` on its path."""
     program = directory / "bin" / "vae-run"
@@ -161,6 +169,8 @@ def run_command(words: list[str], directory: Path, monkeypatch: pytest.MonkeyPat
         run_vae_run(words[1:])
     elif words[0] == "make":
         run_make(words, directory)
+    elif words[0] == "torchrun":
+        run_torchrun(words, directory)
     else:
         run_in_bash(shlex.join(words) if words[0] != "eval" else f'eval "{words[1]}"', directory)
 

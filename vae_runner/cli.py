@@ -10,6 +10,7 @@ from importlib import import_module
 from vae_runner import __version__
 from vae_runner.commands import COMMANDS
 from vae_runner.errors import UserError
+from vae_runner.launched import processes, rank
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -36,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     word = arguments[0] if arguments else "--help"
+    if processes() > 1 and word != "train":
+        if rank() > 0:
+            return EXIT_USER_ERROR  # the first of them says why
+        raise UserError(f"torchrun goes with train alone: type vae-run {' '.join(arguments)}")
     if word in ("--help", "-h", "help"):
         print(_help())
     elif word in ("--version", "-V"):

@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from vae_runner.errors import DataLost, UserError
 from vae_runner.reporting.console import file_logging
 from vae_runner.reporting.formats import duration
 from vae_runner.run_directory import RunDirectory, write_bytes
+from vae_runner.training.distributed import ALONE, LostProcess, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite
 from vae_runner.training.signals import GracefulStop, Interrupted
@@ -34,32 +36,82 @@ log = logging.getLogger(__name__)
 Stopping = contextlib.AbstractContextManager[GracefulStop] | None
 
 
-def train(config: Config, directory: RunDirectory, experiment: Experiment | None = None) -> dict[str, Any]:
+@dataclass
+class Start:
+    """What the processes of a training have to agree on when it begins."""
+
+    directory: Path
+    resume: bool
+    extended: bool
+
+
+def build(config: Config, world: World = ALONE) -> Experiment:
+    """What the config describes, on every process of a training, the others of which `follow`."""
+    world.share(config)
+    with world.agreed():
+        return _built(config, world)
+
+
+def _built(config: Config, world: World) -> Experiment:
+    batch = config["trainer"]["batch_size"]
+    if batch < world.size:
+        raise UserError(
+            f"trainer.batch_size={batch}: a batch is divided among {world.size} processes, which leaves some with "
+            f"nothing; type trainer.batch_size={world.size} or more, or torchrun --nproc-per-node={batch}"
+        )
+    return build_experiment(config)
+
+
+def follow(world: World) -> Callable[[], Any]:
+    """Builds what rank 0 trains; gives what takes part in its training, which ends as the training there does.
+
+    Raises LostProcess where rank 0 ends without one.
+    """
+    config: Config = world.share()
+    with world.agreed():
+        experiment = _built(config, world)
+    start: Start = world.share()
+    fit, directory = build_trainer(config).fit, RunDirectory(start.directory)
+    return lambda: fit(experiment, directory, resume=start.resume, extended=start.extended, world=world)
+
+
+def train(
+    config: Config, directory: RunDirectory, experiment: Experiment | None = None, world: World = ALONE
+) -> dict[str, Any]:
     """Trains a new run into a directory that this process has locked. Returns its summary.
 
-    experiment: what the config describes, if it was checked and built before.
+    experiment: what the config describes, if it was checked and built before. world: the processes that train together,
+    of which this one leads.
 
-    Raises what broke the run, after it was noted: NonFinite, Interrupted, or any other exception.
+    Raises what broke the run, after it was noted: NonFinite, Interrupted, LostProcess, or any other exception.
     """
-    return by_itself(training(config, directory, experiment))
+    return by_itself(training(config, directory, experiment, world=world))
 
 
 def training(
-    config: Config, directory: RunDirectory, experiment: Experiment | None = None, stopping: Stopping = None
+    config: Config,
+    directory: RunDirectory,
+    experiment: Experiment | None = None,
+    stopping: Stopping = None,
+    world: World = ALONE,
 ) -> Training:
     """The same, for a caller that takes the steps; stopping: as of `Trainer.training`."""
     write_bytes(directory.config, dump(config).encode())
-    return (yield from _run(config, directory, experiment, stopping, resume=False))
+    return (yield from _run(config, directory, experiment, stopping, world, resume=False))
 
 
 def resume(
-    directory: RunDirectory, overrides: Sequence[str] = (), trusted: bool = False, config: Config | None = None
+    directory: RunDirectory,
+    overrides: Sequence[str] = (),
+    trusted: bool = False,
+    config: Config | None = None,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Goes on with a run from its last checkpoint, in its own directory. Returns its summary.
 
     Arguments and exceptions are those of `resuming`.
     """
-    return by_itself(resuming(directory, overrides, trusted, config))
+    return by_itself(resuming(directory, overrides, trusted, config, world=world))
 
 
 def resuming(
@@ -69,6 +121,7 @@ def resuming(
     config: Config | None = None,
     experiment: Experiment | None = None,
     stopping: Stopping = None,
+    world: World = ALONE,
 ) -> Training:
     """The same, for a caller that takes the steps; stopping: as of `Trainer.training`.
 
@@ -88,20 +141,20 @@ def resuming(
         state = directory.status().get("state")
         if state == "completed":
             _require_more_to_do(config, directory)
-        experiment = experiment or build_experiment(config)
+        experiment = experiment or build(config, world)
         # nothing of the run is touched before it is known that it can go on
         build_trainer(config).require_resumable(experiment, directory)
         write_bytes(directory.config, dump(config).encode())
         extended = state == "completed"
-        return (yield from _run(config, directory, experiment, stopping, resume=True, extended=extended))
+        return (yield from _run(config, directory, experiment, stopping, world, resume=True, extended=extended))
     finally:
         directory.unlock()
 
 
-def build(config: Config) -> Experiment:
+def build_checked(config: Config, world: World = ALONE) -> Experiment:
     """What the config describes, checked. Raises UserError where it cannot be."""
     _check(config)
-    return build_experiment(config)
+    return build(config, world)
 
 
 def _check(config: Config) -> None:
@@ -126,13 +179,15 @@ def _run(
     directory: RunDirectory,
     experiment: Experiment | None,
     stopping: Stopping,
+    world: World,
     resume: bool,
     extended: bool = False,
 ) -> Training:
     with file_logging(directory.log), _status(directory, config):
-        experiment = experiment or build(config)
-        directory.update_status(device=_device_name(experiment.device))
-        return (yield from build_trainer(config).training(experiment, directory, resume, extended, stopping))
+        experiment = experiment or build_checked(config, world)
+        directory.update_status(device=_device_name(experiment.device), processes=world.size)
+        world.share(Start(directory.path.absolute(), resume, extended))
+        return (yield from build_trainer(config).training(experiment, directory, resume, extended, stopping, world))
 
 
 @contextlib.contextmanager
@@ -169,6 +224,10 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         raise Interrupted(str(error)) from error
     except SystemExit:
         ended("interrupted", "its process was told to exit")  # by a scheduler that will start it again
+        raise
+    except LostProcess as error:
+        ended("failed", traceback.format_exc())
+        log.error("%s; to go on: %s", error, _how_to_go_on(directory, config))
         raise
     except OSError as error:
         with contextlib.suppress(OSError):  # where nothing can be written, the status can't either

@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from vae_runner import parts
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
 
@@ -113,12 +114,12 @@ class KL(nn.Module):
         means = [units.mean(0) for units in kl_units]
         if self.has_floor:
             floors = self.floor.expand(len(means))
-            means = [mean.clamp_min(floor) for mean, floor in zip(means, floors, strict=True)]
+            means = [parts.average(mean).clamp_min(floor) for mean, floor in zip(means, floors, strict=True)]
         levels = [mean.sum() for mean in means]
         if self.weight.ndim:
             return (self.weight * torch.stack(levels)).sum()
         kl = sum(levels[1:], levels[0])
-        return self.weight * (kl if self.full_capacity is None else (kl - self.capacity).abs())
+        return self.weight * (kl if self.full_capacity is None else (parts.average(kl) - self.capacity).abs())
 
     def require_levels(self, levels: int) -> None:
         """Raises UserError where a list of weights or free bits is not one number per level."""

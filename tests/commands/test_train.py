@@ -297,13 +297,13 @@ def test_a_broken_run_is_marked_failed_with_its_traceback(monkeypatch, capsys):
 def test_a_run_that_is_not_finite_fails_in_one_line(monkeypatch, capsys):
     from vae_runner.training.step import TrainingStep
 
-    original = TrainingStep.compute
+    original = TrainingStep.gradients
 
     def poisoned(self, batch, playing):
         batch.x[0] = float("nan")
-        original(self, batch, playing)
+        return original(self, batch, playing)
 
-    monkeypatch.setattr(TrainingStep, "compute", poisoned)
+    monkeypatch.setattr(TrainingStep, "gradients", poisoned)
     assert train(*DEBUG) == 1
     assert "step 1: the loss is not finite" in capsys.readouterr().out
     assert json.loads((only_run() / "status.json").read_text())["state"] == "failed"

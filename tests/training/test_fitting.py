@@ -17,15 +17,15 @@ RUN = [*QUICK, "data.limit=300"]
 
 
 def poison(monkeypatch, at, value=math.nan, forever=False):
-    original = TrainingStep.compute
+    original = TrainingStep.gradients
 
     def poisoned(self, batch, playing):
         step = int(self.sums.step)
         if step == at or (forever and step > at):
             batch.x[0] = value
-        original(self, batch, playing)
+        return original(self, batch, playing)
 
-    monkeypatch.setattr(TrainingStep, "compute", poisoned)
+    monkeypatch.setattr(TrainingStep, "gradients", poisoned)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_term_and_cause(tmp_path, monkeypatch):

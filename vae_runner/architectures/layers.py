@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_runner.architectures.batch_norm import BatchNorm1d, BatchNorm2d
 from vae_runner.data.space import Space
 from vae_runner.errors import UserError
 
@@ -30,7 +31,7 @@ def normalisation(kind: str, channels: int, spatial: bool) -> list[nn.Module]:
     if kind == "none":
         return []
     if kind == "batch":
-        return [nn.BatchNorm2d(channels) if spatial else nn.BatchNorm1d(channels)]
+        return [BatchNorm2d(channels) if spatial else BatchNorm1d(channels)]
     # one group over all channels is layer normalisation of a map
     return [nn.GroupNorm(1, channels) if spatial else nn.LayerNorm(channels)]
 

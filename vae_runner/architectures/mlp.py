@@ -5,6 +5,7 @@ from typing import Annotated
 
 from torch import nn
 
+from vae_runner import noise
 from vae_runner.architectures.layers import (
     ACTIVATIONS,
     Activation,
@@ -60,6 +61,6 @@ class MLP:
         for _ in range(self.depth):
             layers += [nn.Linear(size, self.width), *normalisation(self.normalisation, self.width, spatial=False)]
             layers += [ACTIVATIONS[self.activation]()]
-            layers += [nn.Dropout(self.dropout)] if self.dropout else []
+            layers += [noise.Dropout(self.dropout)] if self.dropout else []
             size = self.width
         return FlatStage(layers, (size,))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.architectures.layers import (
     ACTIVATIONS,
     Activation,
@@ -150,7 +151,7 @@ class Pyramid(ABC):
         return ACTIVATIONS[self.activation]()
 
     def drop(self) -> list[nn.Module]:
-        return [nn.Dropout2d(self.dropout)] if self.dropout else []
+        return [noise.Dropout2d(self.dropout)] if self.dropout else []
 
     def close(self, channels: int) -> list[nn.Module]:
         """Layers that end a stage."""

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.architectures.layers import FlatStage, Shape, append_context, context_size
 from vae_runner.architectures.mlp import MLP
 from vae_runner.architectures.sequences import (
@@ -113,7 +114,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.network = settings.network(inputs)
         self.entry = nn.Linear(given, settings.depth * settings.width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = noise.Dropout(settings.dropout)
         self.shape = (steps.length, settings.width)
 
     def start(self, z: Tensor, context: Tensor | None = None) -> State:
@@ -152,7 +153,7 @@ class AutoregressiveDecoder(Decoder):
         before = self.dropout(self.steps(x))
         before = torch.cat([torch.zeros_like(before[:, :1]), before[:, :-1]], 1)
         if self.training and self.word_dropout:
-            before = before * (torch.rand_like(before[:, :, :1]) >= self.word_dropout)
+            before = before * (noise.uniform_like(before[:, :, :1]) >= self.word_dropout)
         return self.dropout(self.network(with_context(before, given), hidden)[0])
 
     def advance(self, previous: Tensor | None, state: State) -> tuple[Tensor, State]:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.architectures.layers import Shape, context_size
 from vae_runner.data.space import Space
 
@@ -76,7 +77,7 @@ class Encoder(nn.Module):
 
     def __init__(self, steps: Steps, context: Shape, dropout: float):
         super().__init__()
-        self.steps, self.dropout = steps, nn.Dropout(dropout)
+        self.steps, self.dropout = steps, noise.Dropout(dropout)
         self.inputs = steps.size + context_size(context, spatial=False)
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:

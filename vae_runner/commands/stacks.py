@@ -82,7 +82,7 @@ def _of_one_form(jobs: Sequence[Job]) -> Iterator[Together | Alone]:
     left: list[tuple[Job, Experiment]] = []
     for job in jobs:
         try:
-            experiment = execute.build(job.values)
+            experiment = execute.build_checked(job.values)
         except Exception as error:
             yield Alone(job, str(error))  # which it will say again, and note in its directory
             continue

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.data.space import Batch, Space
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
@@ -49,7 +50,7 @@ class Corruption:
         shape = (len(x), *[1] * (x.dim() - 1))
         if self.low == self.high:
             return torch.full(shape, self.low, device=x.device)
-        return self.low + (self.high - self.low) * torch.rand(shape, device=x.device)
+        return self.low + (self.high - self.low) * noise.uniform(shape, device=x.device)
 
     @property
     def places(self) -> tuple[int, ...]:

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.corruptions.corruption import Corruption
 from vae_runner.data.space import Batch, Space
 from vae_runner.settings import Range
@@ -20,4 +20,4 @@ class Gaussian(Corruption):
         self.refuse_text("gaussian")
 
     def corrupt(self, batch: Batch) -> Tensor:
-        return batch.x + self.levels(batch.x) * torch.randn_like(batch.x)
+        return batch.x + self.levels(batch.x) * noise.normal_like(batch.x)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.corruptions.corruption import Corruption
 from vae_runner.data.space import Batch
 
@@ -22,7 +23,7 @@ class MaskBlock(Corruption):
             if batch.mask is not None and self.space.ragged:
                 size = batch.mask.flatten(1).sum(1).to(share.dtype)
             length = (share * size).round()
-            start = (torch.rand_like(share) * (size - length + 1)).floor()
+            start = (noise.uniform_like(share) * (size - length + 1)).floor()
             place = torch.arange(extent, device=x.device)
             inside = (place >= start[:, None]) & (place < (start + length)[:, None])
             hidden = hidden & inside.view(len(x), *[extent if i == axis else 1 for i in range(len(places))])

@@ -1,8 +1,8 @@
 """Masking noise: a share of the places, each by itself, is hidden (Vincent et al. 2010, section 3.3)."""
 
-import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.corruptions.corruption import Corruption
 from vae_runner.data.space import Batch
 
@@ -14,5 +14,5 @@ class MaskRandom(Corruption):
         if self.high == 0:
             return batch.x
         x = batch.x
-        chance = torch.rand((len(x), *self.places), device=x.device)
+        chance = noise.uniform((len(x), *self.places), device=x.device)
         return self.hide(x, chance < self.levels(chance))

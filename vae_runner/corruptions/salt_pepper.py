@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.corruptions.corruption import Corruption, Share
 from vae_runner.data.space import Batch, Space
 from vae_runner.errors import UserError
@@ -21,5 +22,6 @@ class SaltPepper(Corruption):
             )
 
     def corrupt(self, batch: Batch) -> Tensor:
-        chance, levels = torch.rand_like(batch.x), self.levels(batch.x)
+        chance = noise.uniform_like(batch.x)
+        levels = self.levels(batch.x)
         return torch.where(chance < levels, (chance < levels / 2).to(batch.x.dtype), batch.x)

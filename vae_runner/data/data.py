@@ -1,11 +1,13 @@
 """Stored examples -> batches on the device."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections import abc
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Generator, Tensor
 
+from vae_runner import noise
 from vae_runner.data.space import Batch, Space
 from vae_runner.data.splits import Split
 from vae_runner.data.streamed import StreamedSplit
@@ -55,7 +57,9 @@ class Data:
         x, y = split.take(indices)
         return self._made(x, y, split.context(indices), split.mask(indices), generator)
 
-    def batches(self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Batch]:
+    def batches(
+        self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None
+    ) -> abc.Generator[Batch, None, None]:
         """The batch of each block of indices, as `batch` makes it. What lies on disk is read ahead of its turn."""
         if isinstance(split, StreamedSplit):
             for x, y, c in split.ahead(blocks):
@@ -73,7 +77,7 @@ class Data:
             x = x.gt_(0.5)
         elif self.binarize == "stochastic":
             # torch.bernoulli draws in double precision, at four times the cost
-            x = torch.rand(x.shape, device=x.device, generator=generator).lt_(x)
+            x = noise.uniform(x.shape, device=x.device, generator=generator).lt_(x)
         batch = Batch(x=x, input=x, y=y, c=c, mask=mask)
         for change in (self.corruption, self.condition):
             batch = batch if change is None else change(batch)

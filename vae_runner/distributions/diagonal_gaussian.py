@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.distributions.numerics import LOG_TWO_PI, at_least_float32
 
 LOWEST_LOG_VARIANCE, HIGHEST_LOG_VARIANCE = -30.0, 20.0
@@ -40,8 +41,8 @@ class DiagonalGaussian:
     def sample(self, samples: int = 1, temperature: float = 1.0) -> Tensor:
         """Reparameterised samples (samples, N, *latent_shape); `temperature` multiplies the standard deviation."""
         deviation = (0.5 * self.log_variance).exp()
-        noise = torch.randn((samples, *self.mean.shape), dtype=self.mean.dtype, device=self.mean.device)
-        return torch.addcmul(self.mean, deviation, noise, value=temperature)
+        drawn = noise.normal((samples, *self.mean.shape), 1, dtype=self.mean.dtype, device=self.mean.device)
+        return torch.addcmul(self.mean, deviation, drawn, value=temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z) in nats, (..., N), of z (..., N, *latent_shape)."""
@@ -78,7 +79,8 @@ class StandardNormal(DiagonalGaussian):
 
     def sample(self, samples: int = 1, temperature: float = 1.0) -> Tensor:
         """Samples (samples, *latent_shape); `temperature` is their standard deviation."""
-        return super().sample(samples, temperature).squeeze(1)
+        drawn = noise.normal((samples, *self.mean.shape[1:]), dtype=self.mean.dtype, device=self.mean.device)
+        return temperature * drawn
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z) in nats, (...), of z (..., *latent_shape)."""

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.distributions.codes import UniformCodes
 from vae_runner.distributions.numerics import at_least_float32
 
@@ -37,7 +38,7 @@ class OneHots:
 
     def sample(self, samples: int = 1) -> Tensor:
         """Samples (samples, N, V * C, *rest)."""
-        exponential = self.log_chances.new_empty((samples, *self.log_chances.shape)).exponential_()
+        exponential = noise.exponential((samples, *self.log_chances.shape), 1, device=self.log_chances.device)
         noisy = self.log_chances - exponential.log()
         if self.temperature is None:
             return _one_hot(noisy).flatten(2, 3)
@@ -74,7 +75,7 @@ def uniform_one_hots(latent_shape: tuple[int, ...], classes: int, like: Tensor) 
     grid = (channels // classes, *rest)
 
     def draw(n: int) -> Tensor:
-        chosen = torch.randint(classes, (n, *grid), device=like.device)
+        chosen = noise.integers(classes, (n, *grid), device=like.device)
         rows = torch.eye(classes, dtype=like.dtype, device=like.device)
         return F.embedding(chosen, rows).movedim(-1, 2).flatten(1, 2)
 

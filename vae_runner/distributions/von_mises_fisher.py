@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Beta
 
+from vae_runner import noise
 from vae_runner.distributions.numerics import at_least_float32
 
 NODES, SPAN = 201, 30.0  # of a quadrature: how many, and how many widths of the peak they reach to a side
@@ -41,8 +42,8 @@ class UniformOnSphere:
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
         """Samples (n, *latent_shape); what is uniform is so at every temperature."""
-        noise = self.zeros.new_empty((n, self.zeros.numel())).normal_()
-        return F.normalize(noise, dim=-1).view(n, *self.zeros.shape)
+        drawn = noise.normal((n, self.zeros.numel()), dtype=self.zeros.dtype, device=self.zeros.device)
+        return F.normalize(drawn, dim=-1).view(n, *self.zeros.shape)
 
 
 class VonMisesFisher:
@@ -104,8 +105,8 @@ class VonMisesFisher:
         gap = self._draw_gap(samples)
         gap = gap - self._speed(gap, self.mean_gap.detach()) * (self.kappa - self.kappa.detach())
         mean = self.mean.flatten(1)
-        noise = torch.randn((samples, *mean.shape), dtype=mean.dtype, device=mean.device)
-        around = F.normalize(noise - (noise * mean).sum(-1, keepdim=True) * mean, dim=-1)
+        drawn = noise.normal((samples, *mean.shape), 1, dtype=mean.dtype, device=mean.device)
+        around = F.normalize(drawn - (drawn * mean).sum(-1, keepdim=True) * mean, dim=-1)
         gap = gap.unsqueeze(-1)
         return ((1 - gap) * mean + (gap * (2 - gap)).sqrt() * around).view(samples, *self.mean.shape)
 
@@ -114,11 +115,11 @@ class VonMisesFisher:
         """1 - t (samples, N): the first accepted of a fixed number of proposals (Wood 1994, algorithm VM*)."""
         kappa, power = self.kappa, self.power
         b = power / (2 * kappa + (4 * kappa.square() + power**2).sqrt())
-        half = torch.full_like(kappa, 0.5 * power)
-        beta = Beta(half, half, validate_args=False).sample((PROPOSALS, samples))
+        half = kappa.new_full((), 0.5 * power)
+        beta = noise.drawn(Beta(half, half, validate_args=False).sample, (PROPOSALS, samples, len(kappa)), 2)
         gap = 2 * b * beta / (1 - (1 - b) * beta)
         log_ratio = kappa * (2 * b / (1 + b) - gap) + power * ((1 + b) / 2 * (1 + (1 - b) * gap / (2 * b))).log()
-        accepted = (torch.rand_like(gap).log() <= log_ratio).byte().argmax(0, keepdim=True)
+        accepted = (noise.uniform_like(gap, 2).log() <= log_ratio).byte().argmax(0, keepdim=True)
         return gap.gather(0, accepted)[0].clamp(1e-30, 2 - 1e-6)
 
     @torch.no_grad()

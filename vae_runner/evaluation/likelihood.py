@@ -5,12 +5,14 @@ is the mean over as many groups of k of them as there are, which share none.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vae_runner.data.data import Data
+from vae_runner.data.space import Batch
 from vae_runner.data.splits import Split
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
@@ -32,7 +34,8 @@ def bounds(
     n = len(split) if limit is None else min(len(split), limit)
     of_data = torch.Generator(device).manual_seed(seed)
     with Preserved(model, device, seed):
-        batches = data.batches(split, torch.arange(n, device=device).split(BLOCK), of_data)
+        blocks = torch.arange(n, device=device).split(BLOCK)
+        batches: Iterator[Batch] = data.batches(split, blocks, of_data)
         if not isinstance(split, StreamedSplit):
             batches = iter([*batches])  # so that what a corruption draws does not depend on K either
         found: list[dict[int, Tensor]] = []

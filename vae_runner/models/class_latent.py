@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_runner import noise, parts
 from vae_runner.data.data import Data
 from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
@@ -189,12 +190,15 @@ class ClassLatent(nn.Module):
 
     def _classification(self, log_q: Tensor, y: Tensor) -> Tensor:
         """The mean of -log q(y|x) over the known classes of a batch and of some more labelled examples."""
+        loss, known = (parts.total(of_batch) for of_batch in _of_known(log_q, y))
         if self.data is not None:
             chosen = torch.randint(len(self.labelled), (self.condition.labelled,), device=y.device)
-            more = self.data.batch(self.labelled, chosen)
-            assert more.y is not None
-            log_q, y = torch.cat([log_q, self.log_q(more)]), torch.cat([y, more.y])
-        return F.nll_loss(log_q, y, ignore_index=-1, reduction="sum") / (y >= 0).sum().clamp_min(1)
+            with parts.computing(None):  # they are the same to every process
+                more = self.data.batch(self.labelled, chosen)
+                assert more.y is not None
+                loss_of_more, more_known = _of_known(self.log_q(more), more.y)
+            loss, known = loss + loss_of_more, known + more_known
+        return loss / known.clamp_min(1)
 
     # as the likeliest class
     def _likeliest(self, batch: Batch) -> Batch:
@@ -215,7 +219,7 @@ class ClassLatent(nn.Module):
 
     # as the class that is given, else as any: for latents or examples that were drawn before, give theirs
     def _any(self, n: int) -> Tensor:
-        return self.condition(torch.randint(self.classes, (n,), device=next(self.parameters()).device))
+        return self.condition(noise.integers(self.classes, (n,), device=next(self.parameters()).device))
 
     def decode(self, latents: Sequence[Tensor], context: Tensor | None = None, **how: Any) -> Any:
         return self.model.decode(latents, self._any(len(latents[0])) if context is None else context, **how)
@@ -230,3 +234,8 @@ class ClassLatent(nn.Module):
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.model.sample(n, self._any(n) if context is None else context, temperature)
+
+
+def _of_known(log_q: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum of -log q(y|x) over the classes that are known, and how many these are."""
+    return F.nll_loss(log_q, y, ignore_index=-1, reduction="sum"), (y >= 0).sum()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.data.space import Space
 from vae_runner.data.tokens import END
 from vae_runner.errors import UserError
@@ -61,7 +62,10 @@ def draw(px: Any, space: Space, discrete: bool, temperature: float) -> Tensor:
         return px.sample(temperature=temperature) if temperature else px.mean
     if space.support == "binary" and discrete:
         logits = px.mean.logit()
-        return (logits / temperature).sigmoid().bernoulli() if temperature else (logits > 0).to(logits)
+        if not temperature:
+            return (logits > 0).to(logits)
+        chances = (logits / temperature).sigmoid()
+        return (noise.uniform_like(logits) < chances).to(logits)
     # all these are families of a location and a scale
     return px.mean + temperature * (px.sample() - px.mean) if temperature else px.mean
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.architectures.layers import context_size
 from vae_runner.architectures.sequences import with_context
 from vae_runner.data.space import Batch, Space
@@ -62,7 +63,7 @@ class VRNN(Ladder):
         self.prior = prior((latent_dim,), (width + told,))
         self.forced = architecture.teacher_forcing is not False
         self.word_dropout = architecture.word_dropout
-        self.dropout = nn.Dropout(architecture.dropout)
+        self.dropout = noise.Dropout(architecture.dropout)
         self.network = architecture.network(latent_dim + told + (self.steps.size if self.forced else 0))
         self.decoder = StepDecoder(nn.Linear(latent_dim + width + told, width), nn.ReLU(), self.dropout)
         self.likelihood_head = head((self.steps.length, width), self.likelihood.parameter_shape)
@@ -95,7 +96,7 @@ class VRNN(Ladder):
         """What each step leaves for those after it, beside its latents: (N, T, ...)."""
         steps = self.dropout(self.steps(x)) if self.forced else self.steps(x)[:, :, :0]
         if self.training and self.word_dropout:
-            steps = steps * (torch.rand_like(steps[:, :, :1]) >= self.word_dropout)
+            steps = steps * (noise.uniform_like(steps[:, :, :1]) >= self.word_dropout)
         return with_context(steps, context)
 
     def _advance(self, z: Tensor, told: Tensor, memory: Any) -> tuple[Tensor, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor
 
+from vae_runner import parts
 from vae_runner.data.space import Batch
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence
@@ -49,5 +50,6 @@ class MatchesPrior(Objective):
 
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)
-        losses["model"]["divergence"] = self.weight * self.divergence(*codes_and_draws(model, evidence))
+        codes, draws = codes_and_draws(model, evidence)
+        losses["model"]["divergence"] = self.weight * self.divergence(parts.gathered(codes), parts.gathered(draws))
         return losses, evidence

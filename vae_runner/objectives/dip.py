@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
+from vae_runner import parts
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence
 from vae_runner.objectives.elbo import ELBO
@@ -43,10 +44,10 @@ class DIP(ELBO):
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         q = evidence.top.q
         codes = q.mean.flatten(1)
-        centred = codes - codes.mean(0)
-        covariance = centred.T @ centred / len(codes)  # torch.cov would wait for the device
+        centred = codes - parts.average(codes.mean(0))
+        covariance = parts.average(centred.T @ centred / len(codes))  # torch.cov would wait for the device
         if self.kind == "ii":
-            covariance = covariance + q.log_variance.exp().flatten(1).mean(0).diag()
+            covariance = covariance + parts.average(q.log_variance.exp().flatten(1).mean(0)).diag()
         variances = covariance.diag()
         return {
             **super().terms(evidence, kl),

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from vae_runner import parts
 from vae_runner.data.space import Batch
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence
@@ -46,7 +47,7 @@ class Factor(ELBO):
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)
         z = evidence.top.z[0].flatten(1)
-        joint, apart = self.discriminator(z), self.discriminator(permuted(z.detach()))
+        joint, apart = self.discriminator(z), self.discriminator(parts.own(permuted(parts.gathered(z.detach()))))
         losses["model"]["total_correlation"] = self.weight * joint.mean()
         classification, evidence.figures["discriminator_accuracy"] = tell_apart(joint, apart)
         losses["discriminator"] = {"classification": classification}

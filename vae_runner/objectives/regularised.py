@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
 from vae_runner.kl import KL
@@ -64,5 +65,6 @@ def squared_jacobian(model: Any, evidence: Evidence) -> Tensor:
         latents = [level.z[0] for level in evidence.levels]
         z = [latent if latent.requires_grad else latent.detach().requires_grad_() for latent in latents]
         mean = model.decode(z, evidence.context, x=evidence.x).mean
-        products = torch.autograd.grad(mean, z, torch.randn_like(mean), create_graph=True)
+        probe = noise.normal_like(mean)
+        products = torch.autograd.grad(mean, z, probe, create_graph=True)
     return torch.stack([product.square().sum() for product in products]).sum() / len(mean)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from vae_runner import parts
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian
 from vae_runner.errors import UserError
 from vae_runner.kl import KL
@@ -64,10 +65,11 @@ class TotalCorrelation(Objective):
     def aggregate(self, level: Level) -> tuple[Tensor, Tensor]:
         """log q(z) and sum_d log q(z_d), (B,) each, at the first draw of every example."""
         q, z = level.q, level.z[0].flatten(1)
-        units = DiagonalGaussian(q.mean.reshape(-1, 1), q.log_variance.reshape(-1, 1))
+        mean, log_variance = parts.gathered(q.mean.flatten(1)), parts.gathered(q.log_variance.flatten(1))
+        units = DiagonalGaussian(mean.reshape(-1, 1), log_variance.reshape(-1, 1))
         joint, apart = [], []
-        for rows, shares in zip(z.split(ROWS), self.shares(z).split(ROWS), strict=True):
-            log_q = units.log_prob(rows.repeat(1, len(z)).unsqueeze(2)).view(len(rows), *z.shape)
+        for rows, shares in zip(z.split(ROWS), parts.own(self.shares(mean)).split(ROWS), strict=True):
+            log_q = units.log_prob(rows.repeat(1, len(mean)).unsqueeze(2)).view(len(rows), *mean.shape)
             joint.append((log_q.sum(2) + shares).logsumexp(1))
             apart.append((log_q + shares.unsqueeze(2)).logsumexp(1).sum(1))
         return torch.cat(joint), torch.cat(apart)

@@ -50,6 +50,11 @@ class Budget:
         generator = torch.Generator().manual_seed(derived(seed, "order", epoch))
         return torch.randperm(self.examples, generator=generator)
 
+    def size(self, step: int) -> int:
+        """How many examples a step is of."""
+        position = step % self.steps_per_epoch
+        return min(self.batch_size, self.examples - position * self.batch_size)
+
     def blocks(self, seed: int, start: int, device: torch.device | str) -> Iterator[Tensor]:
         """The examples of each step from `start` on, (batch_size,) or fewer at the end of an epoch."""
         for step in range(start, self.steps):

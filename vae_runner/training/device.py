@@ -5,14 +5,17 @@ from typing import Any
 
 import torch
 
+from vae_runner import launched
 from vae_runner.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA, then MPS, then the CPU.
+    """The device of that name; `auto` is CUDA, then MPS, then the CPU. Of several processes each has a GPU of its own.
 
     Raises UserError where it is unknown or not there.
     """
+    if launched.processes() > 1:
+        name = _of_this_process(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -31,6 +34,20 @@ def choose_device(name: str) -> torch.device:
         found += ["mps"] if torch.backends.mps.is_available() else []
         raise UserError(f"trainer.device={name}: not on this machine, which has {', '.join(found)}; use auto")
     return device
+
+
+def _of_this_process(name: str) -> str:
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    if name not in ("auto", "cuda"):
+        raise UserError(f"trainer.device={name}: each of several processes has its own; use auto, cpu or cuda")
+    number, there = launched.local_rank(), torch.cuda.device_count()
+    if number >= there > 0:
+        raise UserError(
+            f"trainer.device={name}: more processes on this machine than GPUs, of which it has {there}; "
+            f"type torchrun --nproc-per-node={there}, or trainer.device=cpu"
+        )
+    return f"cuda:{number}"
 
 
 def autocast(device: torch.device, precision: str) -> Any:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
+from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
 from vae_runner.training.optimizers import restore_state, state_of
@@ -36,8 +37,8 @@ FITTED = 4000  # codes that the prior of a deterministic encoder is fitted to
 class Fitting:
     """Owns the optimizers, the running sums, the best figure so far, and the recorder."""
 
-    def __init__(self, trainer: Any, experiment: Experiment, directory: RunDirectory):
-        self.trainer, self.experiment, self.directory = trainer, experiment, directory
+    def __init__(self, trainer: Any, experiment: Experiment, directory: RunDirectory, world: World = ALONE):
+        self.trainer, self.experiment, self.directory, self.world = trainer, experiment, directory, world
         self.budget = trainer.budget(len(experiment.data.train))
         self.players = [
             self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()
@@ -53,13 +54,15 @@ class Fitting:
             gradient_clip=trainer.gradient_clip,
             average=self.average,
         )
-        self.take = steps_on(experiment.device, self._compute, trainer.cuda_graphs)
+        # a recording would have to hold what several processes tell each other as well
+        self.take = steps_on(experiment.device, self._compute, trainer.cuda_graphs and world.size == 1)
         self.is_stacked = False  # one of several runs that train as one
         self.sums = self.training_step.sums
         self.watch = Watch(self.budget.steps)
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
         self.seconds = 0.0  # of earlier sittings
-        self.recorder = Recorder(experiment, directory, self.budget)
+        if world.leads:
+            self.recorder = Recorder(experiment, directory, self.budget)
         for module in experiment.modules():
             module.train()
 
@@ -71,31 +74,38 @@ class Fitting:
 
     # the loop's verbs
     def step(self, chosen: Tensor | Batch, step: int) -> None:
-        """Trains on the examples at those indices (N,), which lie on the device, or on a batch that is there."""
+        """Trains on the examples at those indices (N,), which lie on the device, or on this process's part of them."""
         self.training_step.advance(step)
         playing = self.training_step.playing(step)
         if isinstance(chosen, Batch):
-            self.training_step.compute(chosen, playing)
+            self._train(lambda: chosen, self.budget.size(step), playing)
         else:
             self.take(chosen, playing)
 
     def _compute(self, indices: Tensor, playing: list[Player]) -> None:
         data = self.experiment.data
-        self.training_step.compute(data.batch(data.train, indices), playing)
+        self._train(lambda: data.batch(data.train, self.world.own(indices)), len(indices), playing)
+
+    def _train(self, make: Callable[[], Batch], examples: int, playing: list[Player]) -> None:
+        """One step, of that many examples, of which `make` makes this process's part."""
+        with self.world.part_of(examples):
+            figures = self.training_step.gradients(make(), playing)
+        played = (parameter for player in playing for parameter in player.phase.parameters)
+        self.training_step.update(self.world.average(figures, played, examples), examples, playing)
 
     def begin_epoch(self) -> None:
         self.sums.begin_epoch()
 
     @contextlib.contextmanager
     def recording(self, start: int) -> Iterator[None]:
-        with self.recorder.open(start):
+        with self.recorder.open(start) if self.world.leads else contextlib.nullcontext():
             yield
 
     def log(self, done: int) -> None:
         """Reads the running means of the window, and says what is worth saying."""
         self.check_finite(done)
         figures = self.sums.window()
-        if figures:
+        if figures and self.world.leads:
             self.watch.at_log(done, figures["loss"])
             self.recorder.training(done, {**figures, **self._schedules()})
 
@@ -143,7 +153,14 @@ class Fitting:
     def validate(self, done: int) -> None:
         """Takes the figures of the validation split, draws, and keeps the weights if they are the best so far."""
         self.check_finite(done)
+        value = self.world.lead(lambda: self._validated(done))
+        if value is not None:
+            self._compare(done, value)
+
+    def _validated(self, done: int) -> float | None:
+        """The monitored figure, negated where more is better; None without a validation split."""
         experiment = self.experiment
+        value = None
         split = experiment.data.validation
         # under a warm-up the training loss is of another objective than the validation loss, which is of the final one
         kl_is_full = experiment.kl.schedule(done - 1) == 1
@@ -155,8 +172,16 @@ class Fitting:
                 evaluation.figures["sample_diversity"] = self.recorder.diversity()
                 self.recorder.validation(done, evaluation)
                 self.watch.at_validation(done, evaluation, self.sums.epoch(), kl_is_full)
-                self._compare(done, evaluation.figures[self.trainer.monitor])
+                value = self._monitored(evaluation)
+                if value < self.best["value"]:
+                    self._save_best(done)
             self.recorder.pictures(done)
+        return value
+
+    def _monitored(self, evaluation: Evaluation) -> float:
+        value = evaluation.figures[self.trainer.monitor]
+        assert value is not None
+        return value if self.trainer.monitor == "loss" else -value
 
     def _fit_prior(self) -> None:
         experiment = self.experiment
@@ -165,16 +190,13 @@ class Fitting:
             codes = experiment.model.encode(experiment.data.batch(experiment.data.train, indices))
             experiment.model.fit_prior(codes[-1])
 
-    def _compare(self, done: int, value: float | None) -> None:
-        assert value is not None
-        better = value if self.trainer.monitor == "loss" else -value
-        if better < self.best["value"]:
-            self.best = {"value": better, "step": done, "since": 0}
-            self._save_best(done)
+    def _compare(self, done: int, value: float) -> None:
+        if value < self.best["value"]:
+            self.best = {"value": value, "step": done, "since": 0}
         else:
             self.best["since"] += 1
         for player in self.players:
-            player.schedule.validated(better)
+            player.schedule.validated(value)
 
     def _save_best(self, done: int) -> None:
         checkpoint.save(self.directory.best, self._weights(done))
@@ -203,6 +225,8 @@ class Fitting:
     # what outlives the process
     def checkpoint(self, done: int, started: float) -> None:
         self.check_finite(done)
+        if not self.world.leads:
+            return
         state = {
             **self._weights(done),
             "optimizers": {player.name: state_of(player.optimizer) for player in self.players},
@@ -227,10 +251,11 @@ class Fitting:
 
     def restore(self, extended: bool = False) -> int:
         """Brings back the last checkpoint, if any, and cuts the logs back to it. Returns the steps done."""
-        if not self.directory.last.is_file():
-            self.directory.cut_metrics(0)
+        state = checkpoint.load(self.directory.last) if self.directory.last.is_file() else None
+        if self.world.leads:
+            self.directory.cut_metrics(state["step"] if state else 0)
+        if state is None:
             return 0
-        state = checkpoint.load(self.directory.last)
         experiment, device = self.experiment, self.experiment.device
         checkpoint.restore_weights(experiment.model, state, self.directory.last)
         try:
@@ -251,11 +276,13 @@ class Fitting:
         self.watch.load_state_dict(state["watch"])
         if extended:
             self.best["since"] = 0
-        self.directory.cut_metrics(state["step"])
         return state["step"]
 
     def finish(self, started: float, stop: GracefulStop) -> dict[str, Any]:
         """Evaluates the best weights on every split, and writes the summary. Raises Interrupted if asked to stop."""
+        return self.world.lead(lambda: self._finished(started, stop))
+
+    def _finished(self, started: float, stop: GracefulStop) -> dict[str, Any]:
         experiment, data, budget = self.experiment, self.experiment.data, self.budget
         done = self.recorder.step
         running = self.sums.epoch()

@@ -128,8 +128,8 @@ class Sums:
 class TrainingStep:
     """Calls the objective on a batch and moves every player's parameters.
 
-    What the host knows of a step is written to the device by `advance`, so that `compute` reads and writes device
-    memory alone, and can be recorded and replayed.
+    What the host knows of a step is written to the device by `advance`, so that `gradients` and `update`
+    read and write device memory alone, and can be recorded and replayed.
     """
 
     def __init__(
@@ -150,7 +150,8 @@ class TrainingStep:
 
     def __call__(self, batch: Batch, step: int) -> None:
         self.advance(step)
-        self.compute(batch, self.playing(step))
+        playing = self.playing(step)
+        self.update(self.gradients(batch, playing), len(batch), playing)
 
     def playing(self, step: int) -> list[Player]:
         """Whose turn it is."""
@@ -162,11 +163,6 @@ class TrainingStep:
         self.kl.advance(step)
         for player in self.players:
             player.advance(step)
-
-    def compute(self, batch: Batch, playing: list[Player]) -> None:
-        """The forward pass, the gradients, and the updates of those who play."""
-        figures = self.gradients(batch, playing)
-        self.update(figures, len(batch), playing)
 
     def gradients(self, batch: Batch, playing: list[Player]) -> dict[str, Tensor]:
         """Leaves in every parameter that is played its gradient. Returns the step's figures, scalars."""

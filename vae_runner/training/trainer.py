@@ -18,10 +18,11 @@ from vae_runner.settings import Range
 from vae_runner.training import checkpoint
 from vae_runner.training.batches import batches
 from vae_runner.training.budget import Budget
+from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.seeds import derived
-from vae_runner.training.signals import GracefulStop
+from vae_runner.training.signals import GracefulStop, Interrupted
 
 Count = Annotated[int, Range(1, 2**40)]
 
@@ -112,12 +113,12 @@ class Trainer:
         if state["step"] > steps:
             raise UserError(f"resume={directory.path}: {state['step']} steps are done, more than the {steps} asked for")
 
-    def fit(self, experiment: Experiment, directory: RunDirectory, resume: bool = False) -> dict[str, Any]:
+    def fit(self, experiment: Experiment, directory: RunDirectory, **how: Any) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.
 
-        Raises as `training` does.
+        Further arguments and exceptions are those of `training`.
         """
-        return by_itself(self.training(experiment, directory, resume))
+        return by_itself(self.training(experiment, directory, **how))
 
     def training(
         self,
@@ -126,13 +127,16 @@ class Trainer:
         resume: bool = False,
         extended: bool = False,
         stopping: AbstractContextManager[GracefulStop] | None = None,
+        world: World = ALONE,
     ) -> Training:
         """The same, for a caller that takes each step it is handed before it asks for the next, or throws its error.
 
         extended: the run to resume was complete, and goes on beyond where it had stopped. stopping: what it asks after
-        each step whether to go on, where that is not its own.
+        each step whether to go on, where that is not its own. world: the processes that train together; all of them
+        call this, with the same arguments.
 
-        Raises Interrupted after a signal, and NonFinite where the training broke down; both leave a run that resumes.
+        Raises Interrupted after a signal, NonFinite where the training broke down, and LostProcess where another of the
+        processes did; all leave a run that resumes.
         """
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is refused
@@ -140,16 +144,17 @@ class Trainer:
         if experiment.device.type == "cuda":
             torch.cuda.set_device(experiment.device)  # where streams and graphs are made
             torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
-        fitting = Fitting(self, experiment, directory)
+        fitting = Fitting(self, experiment, directory, world)
         budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
         start = fitting.restore(extended) if resume else 0
+        world.take_hold(experiment.modules())
         logs = self.log_steps
         validations = budget.interval(self.validation_epochs, self.validation_steps)
         checkpoints = validations
         if self.checkpoint_epochs or self.checkpoint_steps:
             checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
-        coming = batches(experiment, budget, start)
+        coming = batches(experiment, budget, start, world)
         with stopping or GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
             started = time.perf_counter()
             for step in range(start, 0 if fitting.exhausted else budget.steps):
@@ -161,9 +166,11 @@ class Trainer:
                     fitting.log(done)
                 if done % validations == 0 or last:
                     fitting.validate(done)
-                if done % checkpoints == 0 or last or stop.requested or fitting.exhausted:
+                stopped = world.hear(stop.requested, done)
+                if done % checkpoints == 0 or last or stopped or fitting.exhausted:
                     fitting.checkpoint(done, started)
                 if fitting.exhausted:
                     break
-                stop.check()
+                if stopped:
+                    raise Interrupted(stopped)
             return fitting.finish(started, stop)

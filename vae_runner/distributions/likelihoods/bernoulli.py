@@ -8,9 +8,9 @@ sensible loss, but normalised over {0, 1} only, and so no likelihood of grey lev
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
 from vae_runner.distributions.numerics import at_least_float32, softplus, sum_event
 
@@ -30,7 +30,7 @@ class IndependentBernoulli:
         return self.logits.sigmoid()
 
     def sample(self) -> Tensor:
-        return torch.bernoulli(self.mean)
+        return (noise.uniform_like(self.mean) < self.mean).to(self.mean.dtype)
 
 
 class Bernoulli(Likelihood):

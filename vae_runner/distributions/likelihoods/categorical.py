@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.data.space import Space
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
 from vae_runner.distributions.numerics import at_least_float32, sum_event
@@ -30,8 +30,8 @@ class IndependentCategorical:
     def sample(self, temperature: float = 1.0) -> Tensor:
         """One draw (N, *shape) from p(x)^(1 / temperature), normalised."""
         # the largest of the logits with Gumbel noise is such a draw, and no probability can round to zero
-        noise = -torch.empty_like(self.logits).exponential_().clamp_min_(1e-30).log_()
-        return (self.logits / temperature + noise).argmax(-1)
+        exponential = noise.exponential_like(self.logits)
+        return (self.logits / temperature - exponential.clamp_min_(1e-30).log_()).argmax(-1)
 
 
 class Categorical(Likelihood):

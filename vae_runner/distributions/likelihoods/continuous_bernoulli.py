@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
 from vae_runner.distributions.numerics import at_least_float32, sum_event
 
@@ -65,7 +66,7 @@ class IndependentContinuousBernoulli:
     def sample(self) -> Tensor:
         """The inverse distribution function of a uniform number, for -|l|, which cannot overflow, then mirrored."""
         rate = self.logits.abs().clamp_min(1e-30).neg()
-        x = (torch.rand_like(rate) * rate.expm1()).log1p() / rate
+        x = (noise.uniform_like(rate) * rate.expm1()).log1p() / rate
         return torch.where(self.logits > 0, 1 - x, x).clamp(0, 1)
 
 

@@ -6,9 +6,9 @@ weight by maximum likelihood (sigma-VAE, Rybkin et al. 2021).
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.distributions.likelihoods.location_scale import LocationScale
 from vae_runner.distributions.numerics import LOG_TWO_PI, sum_event
 
@@ -27,7 +27,7 @@ class IndependentGaussian:
         return -0.5 * sum_event(error, mask) - sum_event(normaliser, mask)
 
     def sample(self) -> Tensor:
-        return self.mean + self.log_scale.exp() * torch.randn_like(self.mean)
+        return self.mean + self.log_scale.exp() * noise.normal_like(self.mean)
 
 
 class Gaussian(LocationScale):

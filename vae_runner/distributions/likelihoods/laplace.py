@@ -6,9 +6,9 @@ With a fixed scale this is the absolute error: it forgives single large errors, 
 import math
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.distributions.likelihoods.location_scale import LocationScale
 from vae_runner.distributions.numerics import sum_event
 
@@ -28,8 +28,8 @@ class IndependentLaplace:
 
     def sample(self) -> Tensor:
         """An exponential number of either sign."""
-        magnitude = torch.empty_like(self.mean).exponential_()
-        sign = torch.randint_like(magnitude, 2) * 2 - 1
+        magnitude = noise.exponential_like(self.mean)
+        sign = noise.integers(2, magnitude.shape, dtype=magnitude.dtype, device=magnitude.device) * 2 - 1
         return self.mean + self.log_scale.exp() * magnitude * sign
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae_runner import noise
 from vae_runner.data.space import Space
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
 from vae_runner.distributions.numerics import at_least_float32, softplus
@@ -66,14 +67,14 @@ class LogisticMixture:
 
     def sample(self) -> Tensor:
         """(N, C, H, W): a component per pixel, then colour by colour."""
-        noisy = self.weights - torch.empty_like(self.weights).exponential_().log()
+        noisy = self.weights - noise.exponential_like(self.weights).log()
         chosen = torch.zeros_like(noisy).scatter_(1, noisy.argmax(1, keepdim=True), 1.0)
         channels: list[Tensor] = []
         for channel in range(self.means.shape[2]):
             given = torch.stack(channels, 1).unsqueeze(1) if channels else self.means
             mean = (chosen * self._mean_of(channel, given)).sum(1)
             scale = (chosen * self.log_scales[:, :, channel]).sum(1).exp()
-            uniform = torch.rand_like(mean).clamp(1e-7, 1 - 1e-7)
+            uniform = noise.uniform_like(mean).clamp(1e-7, 1 - 1e-7)
             level = ((mean + scale * uniform.logit() + 1) / 2 * (self.levels - 1)).round().clamp(0, self.levels - 1)
             channels.append(self._scaled(level))
         return (torch.stack(channels, 1) + 1) / 2

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vae_runner import parts
 from vae_runner.distributions.codes import UniformCodes, blocks
 from vae_runner.distributions.numerics import at_least_float32
 from vae_runner.distributions.posteriors.posterior import Posterior
@@ -85,12 +86,12 @@ class Quantized(Posterior):
         h = at_least_float32(parameters)
         found = self._follow(self._split(h.detach())) if self.training else self.indices_of(h)
         code = self.vectors(found)
-        use = self._sum_by_code(found.flatten(), torch.ones(found.numel(), 1, device=h.device))
+        use = parts.total(self._sum_by_code(found.flatten(), torch.ones(found.numel(), 1, device=h.device)))
         return Code(
             # equal to the codebook's vectors to the bit, with the gradient of h
             code + (h - h.detach()),
             penalties={"commitment": self.commitment * (h - code).square().sum() / len(h)},
-            figures={"perplexity": torch.special.entr(use / found.numel()).sum().exp()},
+            figures={"perplexity": torch.special.entr(use / use.sum()).sum().exp()},
         )
 
     def indices_of(self, z: Tensor) -> Tensor:
@@ -135,16 +136,17 @@ class Quantized(Posterior):
     def _follow(self, vectors: Tensor) -> Tensor:
         """Moves the codebook towards vectors (N, positions, code_dim). Returns which code each of them falls to."""
         # a step that is not finite is undone elsewhere, and must not be remembered here
-        flat = vectors.flatten(0, 1).nan_to_num(0.0, 0.0, 0.0)
-        average = len(flat) / self.codes
+        vectors = vectors.nan_to_num(0.0, 0.0, 0.0)
+        flat, everywhere = vectors.flatten(0, 1), parts.gathered(vectors).flatten(0, 1)
+        average = len(everywhere) / self.codes
         dead = self.use < DEAD * average
-        moved = flat[torch.randint(len(flat), (self.codes,), device=flat.device)]
+        moved = everywhere[torch.randint(len(everywhere), (self.codes,), device=flat.device)]
         self.codebook.copy_(torch.where(dead[:, None], moved, self.codebook))
         self.sums.copy_(torch.where(dead[:, None], average * moved, self.sums))
         self.use.masked_fill_(dead, average)
         found = self._nearest(flat)
-        use = self._sum_by_code(found, torch.ones_like(flat[:, :1]))[:, 0]
+        use = parts.total(self._sum_by_code(found, torch.ones_like(flat[:, :1])))[:, 0]
         self.use.mul_(self.decay).add_(use, alpha=1 - self.decay)
-        self.sums.mul_(self.decay).add_(self._sum_by_code(found, flat), alpha=1 - self.decay)
+        self.sums.mul_(self.decay).add_(parts.total(self._sum_by_code(found, flat)), alpha=1 - self.decay)
         self.codebook.copy_(self.sums / self.use[:, None])
         return found.view(vectors.shape[:-1])

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.data.space import Space
 from vae_runner.distributions.numerics import at_least_float32
 from vae_runner.distributions.priors.prior import Prior
@@ -60,7 +61,7 @@ class Autoregressive(Prior):
         self.width = width
         self.of_context = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(context), width)) if context else None
         self.recurrent = nn.GRU(width, width, depth, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = noise.Dropout(dropout)
 
     def attach(self, space: Space, posterior: Any, encode: Callable[..., Any]) -> None:
         """Adds the layers whose sizes are the posterior's: `codes` of each of its `positions`."""
@@ -85,7 +86,8 @@ class Autoregressive(Prior):
         for place in self.place.split(1):
             log_chances, state = self._advance(code, place, context, state)
             # the largest after Gumbel noise: a draw from the chances
-            code = (log_chances - temperature * torch.empty_like(log_chances).exponential_().log()).argmax(-1)
+            exponential = noise.exponential_like(log_chances)
+            code = (log_chances - temperature * exponential.log()).argmax(-1)
             codes.append(code)
         return self.vectors(torch.cat(codes, 1))
 

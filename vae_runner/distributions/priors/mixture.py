@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, bounded
 from vae_runner.distributions.priors.prior import Prior
 from vae_runner.settings import Range
@@ -33,7 +34,8 @@ class GaussianMixture:
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
         """Samples (n, *latent_shape); `temperature` multiplies the standard deviation within a component."""
-        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
+        chances = self.log_weights.exp()
+        chosen = noise.drawn(lambda shape: torch.multinomial(chances, shape[0], replacement=True), (n,))
         components = DiagonalGaussian(self.components.mean[chosen], self.components.log_variance[chosen])
         return components.sample(1, temperature).squeeze(0)
 

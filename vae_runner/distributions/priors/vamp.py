@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from vae_runner import noise, parts
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
 from vae_runner.distributions.priors.prior import Prior
@@ -29,7 +30,8 @@ class MixtureOfPosteriors:
 
     @cached_property
     def components(self) -> Any:
-        return self.encode(self.inputs, self.contexts)
+        with parts.computing(None):  # they are no examples of a batch, and the same to every process
+            return self.encode(self.inputs, self.contexts)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z) in nats, (*batch,), of z (*batch, *latent_shape)."""
@@ -38,7 +40,7 @@ class MixtureOfPosteriors:
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
         """Samples (n, *latent_shape); `temperature` multiplies their distance from the mean of their component."""
-        chosen = torch.randint(len(self.inputs), (n,), device=self.inputs.device)
+        chosen = noise.integers(len(self.inputs), (n,), device=self.inputs.device)
         q = self.encode(self.inputs[chosen], None if self.contexts is None else self.contexts[chosen])
         return torch.lerp(q.mean, q.sample(1)[0], temperature)
 
