@@ -31,9 +31,9 @@ def uniform(shape: tuple[int, ...], examples: int = 0, **how: Any) -> Tensor:
     return drawn(lambda whole: torch.rand(whole, **how), shape, examples)
 
 
-def exponential(shape: tuple[int, ...], examples: int = 0, **how: Any) -> Tensor:
-    """Exponential with mean 1; minus its logarithm is a Gumbel variable."""
-    return drawn(lambda whole: torch.empty(whole, **how).exponential_(), shape, examples)
+def exponential(like: Tensor, shape: tuple[int, ...], examples: int = 0) -> Tensor:
+    """Exponential with mean 1, of the kind of `like`; minus its logarithm is a Gumbel variable."""
+    return drawn(lambda whole: like.new_empty(whole).exponential_(), shape, examples)
 
 
 def normal_like(x: Tensor, examples: int = 0) -> Tensor:
@@ -45,7 +45,7 @@ def uniform_like(x: Tensor, examples: int = 0) -> Tensor:
 
 
 def exponential_like(x: Tensor, examples: int = 0) -> Tensor:
-    return exponential(x.shape, examples, dtype=x.dtype, device=x.device)
+    return exponential(x, x.shape, examples)
 
 
 def integers(high: int, shape: tuple[int, ...], examples: int = 0, **how: Any) -> Tensor:

@@ -38,7 +38,7 @@ class OneHots:
 
     def sample(self, samples: int = 1) -> Tensor:
         """Samples (samples, N, V * C, *rest)."""
-        exponential = noise.exponential((samples, *self.log_chances.shape), 1, device=self.log_chances.device)
+        exponential = noise.exponential(self.log_chances, (samples, *self.log_chances.shape), 1)
         noisy = self.log_chances - exponential.log()
         if self.temperature is None:
             return _one_hot(noisy).flatten(2, 3)
