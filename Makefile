@@ -29,6 +29,7 @@ dashboard: $(VENV)/.installed
 
 benchmark: $(VENV)/.installed-test
 	$(BIN)/python tests/benchmarks/benchmark.py $(ARGS)
+	$(BIN)/python tests/benchmarks/sweep.py
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix

@@ -1,8 +1,8 @@
-"""A sweep of short runs: one after another with all cores, and in parallel processes of one thread each.
+"""A sweep of short runs: one after another with all cores, in parallel processes of one thread each, and as one.
 
     python tests/benchmarks/sweep.py [--jobs 16] [--steps 300] [--rounds 3] [key=value ...]
 
-Alternates the two, and prints the seconds of each, their ratio, and how long a process needs from the end of a job to
+Alternates them, and prints the seconds of each, their ratios, and how long a process needs from the end of a job to
 the first step of its next one. Words `key=value` are settings of the runs, the default ones on the digits.
 """
 
@@ -24,6 +24,7 @@ CORES = len(os.sched_getaffinity(0))
 WAYS = {
     f"one after another, {CORES} threads": (["hydra/launcher=basic"], CORES),
     f"{CORES} processes, 1 thread each": (["hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"], 1),
+    f"as one, {CORES} threads": (["hydra/launcher=vectorized"], CORES),
 }
 
 
@@ -76,14 +77,13 @@ def main() -> None:
                 seconds[way].append(sweep(settings, launcher, threads, place))
                 between[way] += gaps(place)
                 print(f"  {way:<32}{seconds[way][-1]:8.1f} s", flush=True)
+    first = statistics.median(next(iter(seconds.values())))
+    print("\n| | seconds | least to most | to one after another | seconds between two jobs of a process |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     for way, values in seconds.items():
         middle, gap = statistics.median(values), statistics.median(between[way])
-        print(
-            f"{way:<34}{middle:8.1f} s ({min(values):.1f} to {max(values):.1f})  "
-            f"{gap:.2f} s between jobs ({min(between[way]):.2f} to {max(between[way]):.2f})"
-        )
-    one, parallel = (statistics.median(values) for values in seconds.values())
-    print(f"in parallel: {parallel / one:.2f} of the time")
+        apart = f"{gap:.2f} ({min(between[way]):.2f} to {max(between[way]):.2f})" if gap > 0 else "they are one"
+        print(f"| {way} | {middle:.1f} | {min(values):.1f} to {max(values):.1f} | {middle / first:.2f} | {apart} |")
 
 
 if __name__ == "__main__":
