@@ -55,7 +55,7 @@ def prepared(way: str, seeds: tuple[int, ...], settings: list[str]) -> Callable[
     from vae_runner.config import check, choices_of, compose, resolved
     from vae_runner.run_directory import RunDirectory
     from vae_runner.training.fitting import Fitting
-    from vae_runner.training.stacked import StackedSteps
+    from vae_runner.training.stacked.steps import StackedSteps
 
     fittings = []
     for seed in seeds:

@@ -11,9 +11,10 @@ import torch
 
 from vae_runner.cli import main
 from vae_runner.run_directory import RunDirectory
-from vae_runner.training import checkpoint, lockstep
+from vae_runner.training import checkpoint
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.stacked import StackedSteps
+from vae_runner.training.stacked import lockstep
+from vae_runner.training.stacked.steps import StackedSteps
 
 DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=3"]
 VECTORIZED = "hydra/launcher=vectorized"

@@ -13,7 +13,8 @@ from vae_runner.config import Tree, configs_directory
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import RecordedSteps
-from vae_runner.training.stacked import DoesNotStack, Stack, StackedSteps, Whole, require_alike
+from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, require_alike
+from vae_runner.training.stacked.steps import StackedSteps
 
 PLAYERS = ("aae", "factor_vae", "piwae", "vae_gan")
 OPERATORS = ("rae_gp", "svae", "vq_vae", "vrae", "vrnn")  # of which torch has no batched form

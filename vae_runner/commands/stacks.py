@@ -14,7 +14,7 @@ from vae_runner.commands.sweep_job import Job
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.reporting.flatten import flatten
 from vae_runner.training.experiment import Experiment
-from vae_runner.training.stacked import DoesNotStack, Stack, Whole, require_alike
+from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, require_alike
 
 # what every run has for itself: the weight of the KL is held in tensors, and the rest is not part of the model
 OWN = ("seed", "resume", "choices", "optimizer", "scheduler", "kl")

@@ -1,22 +1,11 @@
 """`vae-run train`: composes a config, checks all of it, and trains; `-m` for a sweep, `resume=DIR` to go on."""
 
-import logging
-import signal
-import threading
 from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from vae_runner import launched
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
-from vae_runner.commands.places import claim, override, place
-from vae_runner.config import check, choices_of, resolved
+from vae_runner.commands.one_run import resumed, stop_at_sigterm, train_or_resume
 from vae_runner.errors import UserError
-
-log = logging.getLogger("vae_runner")
-
-INTERRUPTED, FAILED = 130, 1
 
 
 def main(args: Sequence[str]) -> int:
@@ -36,72 +25,3 @@ def main(args: Sequence[str]) -> int:
 
         return sweep(line, args)
     return train_or_resume(line, args)
-
-
-def train_or_resume(line: CommandLine, args: Sequence[str], **together: Any) -> int:
-    """One run. together: the `world` of processes that train it, which this one leads."""
-    where = resumed(line)
-    return _resume(where, line.overrides, **together) if where else _train(line, args, **together)
-
-
-def resumed(line: CommandLine) -> str | None:
-    """The run to go on with, if any."""
-    where = next((text.partition("=")[2] for text in line.overrides if text.startswith("resume=")), "null")
-    return None if where == "null" else where.strip("'\"")
-
-
-def stop_at_sigterm() -> None:
-    """Outside the loop, which ends a run by itself, SIGTERM is as Ctrl-C."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _train(line: CommandLine, args: Sequence[str], **together: Any) -> int:
-    (config,) = line.compose()
-    check(config)
-
-    from vae_runner import execute
-    from vae_runner.reporting.console import console_logging
-
-    values = {**resolved(config), "choices": choices_of(config)}
-    with console_logging():
-        # before there is any directory: what is wrong with the data, its shapes or the device shows here
-        experiment = execute.build(values, **together)
-        template = place(config, "run")
-        if (Path(template) / "multirun.yaml").is_file():
-            raise UserError(f"hydra.run.dir={template}: holds a sweep; choose another directory")
-        directory = claim(template)
-        log.info("run in %s", directory.path)
-        arguments = [*args, override("hydra.run.dir", directory.path)]
-        try:
-            summary = run_hydra(lambda config: execute.train(values, directory, experiment, **together), arguments)
-        except execute.Interrupted:
-            return INTERRUPTED
-        except (execute.NonFinite, execute.LostProcess):
-            return FAILED
-        finally:
-            directory.unlock()
-    print(execute.outcome(summary, directory.path))
-    return 0
-
-
-def _resume(where: str, overrides: Sequence[str], **together: Any) -> int:
-    from vae_runner import execute
-    from vae_runner.reporting.console import console_logging
-    from vae_runner.run_directory import RunDirectory
-
-    directory = RunDirectory(where)
-    changes = [text for text in overrides if not text.startswith(("resume=", "trust="))]
-    with console_logging():
-        try:
-            summary = execute.resume(directory, changes, trusted="trust=true" in overrides, **together)
-        except execute.Interrupted:
-            return INTERRUPTED
-        except (execute.NonFinite, execute.LostProcess):
-            return FAILED
-    print(execute.outcome(summary, directory.path))
-    return 0

@@ -4,8 +4,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from vae_runner.commands import train
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
+from vae_runner.commands.one_run import FAILED, INTERRUPTED, stop_at_sigterm, train_or_resume
 from vae_runner.errors import UserError
 from vae_runner.training.distributed import LostProcess, Processes
 from vae_runner.training.nonfinite import NonFinite
@@ -21,7 +21,7 @@ def main(args: Sequence[str]) -> int:
 
 
 def _lead(world: Processes, args: Sequence[str]) -> int:
-    train.stop_at_sigterm()
+    stop_at_sigterm()
     line = CommandLine.parse(args)
     if line.multirun:
         raise UserError(
@@ -32,7 +32,7 @@ def _lead(world: Processes, args: Sequence[str]) -> int:
     if line.shows:
         run_hydra(lambda config: None, args)
         return 0
-    return train.train_or_resume(line, args, world=world)
+    return train_or_resume(line, args, world=world)
 
 
 def _follow(world: Processes) -> int:
@@ -46,14 +46,14 @@ def _follow(world: Processes) -> int:
             return 0
         fit = execute.follow(world)
     except LostProcess:  # rank 0 says why
-        return train.FAILED
+        return FAILED
     try:
         fit()
     except Interrupted:
-        return train.INTERRUPTED
+        return INTERRUPTED
     except NonFinite:
-        return train.FAILED
+        return FAILED
     except LostProcess as error:
         print(f"vae-run: process {world.rank}: {error}", file=sys.stderr)
-        return train.FAILED
+        return FAILED
     return 0

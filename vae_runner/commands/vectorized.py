@@ -20,8 +20,8 @@ from vae_runner.commands.sweep_job import Job, run_here
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting.console import Progress, no_file, one_of_several
-from vae_runner.training.lockstep import Lockstep
 from vae_runner.training.signals import GracefulStop
+from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.trainer import Due, Training
 
 log = logging.getLogger("vae_runner")

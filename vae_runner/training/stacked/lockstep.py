@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.stacked import StackedSteps, release
+from vae_runner.training.stacked.steps import StackedSteps, release
 from vae_runner.training.trainer import Due, Training
 
 Result = dict[str, Any] | BaseException

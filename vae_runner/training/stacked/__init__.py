@@ -1,0 +1,1 @@
+"""The training steps of several runs as one."""
