@@ -112,7 +112,8 @@ def test_every_group_is_taken_or_says_why_not(trained, capsys):
     written = evaluated(run, "samples=20", "limit=297", only=None)
     taken = {"likelihood", "latents", "reconstruction", "samples", "usefulness"}
     assert taken <= set(written)
-    assert written["not_taken"] == {"disentanglement": "the data has no known factors"}
+    assert written["not_taken"]["disentanglement"] == "the data has no known factors"
+    assert set(written["not_taken"]) == {"disentanglement", "anomaly"}
     assert "no disentanglement: the data has no known factors" in capsys.readouterr().out
     for group in taken:
         assert all(value is None or math.isfinite(value) for value in written[group].values() if type(value) is float)
@@ -133,6 +134,21 @@ def test_factors_are_held_against_the_codes(tmp_path):
     written = evaluated(run, only="disentanglement,usefulness")
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
+
+
+def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
+    run = tmp_path / "run"
+    small = ["trainer=debug", "architecture.width=8", "trainer.evaluation_examples=null"]
+    assert main(["train", "data.leave_out=[0]", *small, f"hydra.run.dir={run}"]) == 0
+    capsys.readouterr()
+    written = evaluated(run, "samples=3", only="anomaly,usefulness,samples")
+    assert {"anomaly", "usefulness", "samples"} <= set(written)
+    assert 0 < written["anomaly"]["auc_negative_elbo"] < 1
+    assert written["anomaly"]["left_out"] == "0"
+    assert written["anomaly"]["draws"] == 3
+    assert f"{written['anomaly']['auc_distortion']:.5g}" in capsys.readouterr().out
+    validation = evaluated(run, "split=validation", only="anomaly")
+    assert validation["not_taken"]["anomaly"].endswith("those are in split=test")
 
 
 def test_figures_of_groups_do_not_change_from_one_time_to_the_next(trained):

@@ -35,11 +35,11 @@ def evaluate(
     only: Annotated[
         str | None,
         "groups of figures, with commas: bound, likelihood, latents, reconstruction, samples, usefulness, "
-        "disentanglement; null: all that the run allows",
+        "disentanglement, anomaly; null: all that the run allows",
     ] = None,
     samples: Annotated[
         Annotated[int, Range(1)] | None,
-        "draws of z per example for log p(x); null: 5000, or as many as take about a minute",
+        "draws of z per example for log p(x); null: 5000, or as many as take about a minute (anomaly: 50)",
     ] = None,
     annealed: Annotated[
         Annotated[int, Range(0, 10**6)],

@@ -16,7 +16,7 @@ from vae_runner.data.streamed import StreamedSplit
 class Data:
     """Three splits of one space, and the way from a split to a batch.
 
-    factor_names: of the columns of y, where y is (N, F).
+    factor_names: of the columns of y, where y is (N, F). left_out: classes of which only test has examples.
     corruption: changes what the encoder sees of a batch. condition: fills in what the model is told besides.
     """
 
@@ -29,6 +29,7 @@ class Data:
         *,
         binarize: str = "none",
         factor_names: list[str] | None = None,
+        left_out: tuple[int, ...] = (),
     ) -> None:
         self.space = space
         self.train = train
@@ -36,6 +37,7 @@ class Data:
         self.test = test
         self.binarize = binarize
         self.factor_names = factor_names
+        self.left_out = left_out
         self.corruption: Callable[[Batch], Batch] | None = None
         self.condition: Callable[[Batch], Batch] | None = None
 

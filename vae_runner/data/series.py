@@ -81,6 +81,11 @@ class Series(ArraySource):
             raise UserError("data.layout=table: give data.window, the steps of an example, as in data.window=20")
         if self.c is not None:
             raise UserError(f"data.c={self.c}: a table (data.layout=table) takes no conditions; leave data.c out")
+        if self.leave_out:
+            raise UserError(
+                f"data.leave_out={self.leave_out}: a table (data.layout=table) is cut in time, and no class can be cut "
+                f"out of it; type data.leave_out=null"
+            )
 
     def _examples(self, name: str, value: Any) -> Tensor:
         # one channel alone is often stored without an axis for it

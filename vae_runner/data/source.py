@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
+from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
@@ -13,6 +14,8 @@ from vae_runner.data.splits import SUPPORTS, Examples, Split, TensorSplit
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
+
+SHOWN = 10  # class names in a message, at most
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Source:
         split (for test, where there is none: a tenth). What is taken is taken from train.
     limit: keeps this many of the training examples that remain.
     labels: keeps this many of their labels, as many of each class, and hides the others (-1); None keeps all.
+    leave_out: classes, by name, whose examples training and validation are not shown; test keeps them, and examples
+        whose class is hidden stay where they are.
     binarize: `threshold` at 1/2 or `stochastic`, drawn afresh for each batch.
     split_seed: of the permutation that decides who goes where; a smaller limit keeps a part of a larger one's examples.
     """
@@ -45,6 +50,7 @@ class Source:
         test: Annotated[float, Range(0)] | None = None,
         limit: Annotated[int, Range(2)] | None = None,
         labels: Annotated[int, Range(1)] | None = None,
+        leave_out: list[int | str] | None = None,
         binarize: Literal["none", "threshold", "stochastic"] = "none",
         split_seed: Annotated[int, Range(0, 2**63 - 1)] = 0,
     ) -> None:
@@ -52,6 +58,7 @@ class Source:
         self.test = test
         self.limit = limit
         self.labels = labels
+        self.leave_out = leave_out
         self.binarize = binarize
         self.split_seed = split_seed
 
@@ -86,7 +93,7 @@ class Source:
             raise UserError(f"{self.origin}: {len(splits[0])} examples to train on, at least 2 are needed")
         train, validation, test = self.scale(*splits)
         if self.labels is not None:
-            train = self._hide_labels(train, stored.classes, self.labels)
+            train = self._hide_labels(train, stored, self.labels)
         support = max((split.support() for split in (train, validation, test) if len(split)), key=SUPPORTS.index)
         if self.binarize != "none":
             if missing:
@@ -116,6 +123,7 @@ class Source:
             test,
             binarize=self.binarize,
             factor_names=stored.factor_names,
+            left_out=self._left_out(stored),
         )
 
     def _refuse_nan(self, stored: Stored, missing: bool) -> None:
@@ -133,21 +141,39 @@ class Source:
                 advice = "take them out of the file (numbers above 3e38 count as infinite)"
             raise UserError(f"{self.origin}: {what} in {name} example {first}, counted from 0; {advice}")
 
-    def _hide_labels(self, train: Split, classes: int | None, labels: int) -> Split:
+    def _left_out(self, stored: Stored) -> tuple[int, ...]:
+        """The numbers of the classes that `leave_out` names."""
+        if not self.leave_out:
+            return ()
+        typed = f"data.leave_out=[{','.join(map(str, self.leave_out))}]"
+        if stored.classes is None:
+            raise UserError(f"{typed}: {self.origin} has no class labels to leave out; type data.leave_out=null")
+        names = stored.class_names or [str(label) for label in range(stored.classes)]
+        for name in map(str, self.leave_out):
+            if name not in names:
+                some = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+                raise UserError(f"{typed}: {self.origin} has no class {name}; must be of {some}")
+        left_out = sorted({names.index(str(name)) for name in self.leave_out})
+        if len(left_out) == stored.classes:
+            raise UserError(f"{typed}: these are all classes of {self.origin}; one at least must remain to train on")
+        return tuple(left_out)
+
+    def _hide_labels(self, train: Split, stored: Stored, labels: int) -> Split:
         """The training examples with that many labels, on one split_seed a part of those of a larger number."""
-        if classes is None or not isinstance(train, TensorSplit | StreamedSplit) or train.y is None:
+        if stored.classes is None or not isinstance(train, TensorSplit | StreamedSplit) or train.y is None:
             raise UserError(f"data.labels={labels}: {self.origin} has no class labels to keep; type data.labels=null")
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
-        members = [order[train.y[order] == label] for label in range(classes)]
-        fewest = min(map(len, members))
+        there = [label for label in range(stored.classes) if label not in self._left_out(stored)]
+        members = [order[train.y[order] == label] for label in there]
+        classes, fewest = len(there), min(map(len, members))
         if not classes <= labels <= classes * fewest:
             raise UserError(
                 f"data.labels={labels}: must be from {classes}, one of each class, to {classes * fewest}, for a class "
                 f"of {self.origin} has {fewest} labels to train on; data.labels=null keeps all"
             )
         y = torch.full_like(train.y, -1)
-        for label, examples in enumerate(members):
-            y[examples[: labels // classes + (label < labels % classes)]] = label
+        for i, (label, examples) in enumerate(zip(there, members, strict=True)):
+            y[examples[: labels // classes + (i < labels % classes)]] = label
         hidden = copy.copy(train)
         hidden.y = y
         return hidden
@@ -166,19 +192,28 @@ class Source:
                 f"{self.origin}: {total} examples, of which data.test takes {tested} and data.validation {validated}: "
                 f"at least 2 must remain to train on"
             )
-        if tested == validated == 0 and (self.limit is None or self.limit >= total):
+        left_out = self._left_out(stored)
+        if tested == validated == 0 and not left_out and (self.limit is None or self.limit >= total):
             train = stored.train
             order = torch.arange(0)
         else:
             order = torch.randperm(total, generator=torch.Generator().manual_seed(self.split_seed))
-            rest = order[tested + validated :]
+            rest = _of_other_classes(stored.train, order[tested + validated :], left_out)
             train = stored.train.subset(rest[: self.limit].sort().values)
         own = (order[tested : tested + validated], order[:tested])
         validation = stored.validation if self.validation is None else stored.train.subset(own[0].sort().values)
         test = stored.test if test_size is None else stored.train.subset(own[1].sort().values)
         assert validation is not None
         assert test is not None
+        if left_out and len(validation):
+            validation = validation.subset(_of_other_classes(validation, torch.arange(len(validation)), left_out))
         return train, validation, test
+
+
+def _of_other_classes(examples: Examples, indices: Tensor, left_out: tuple[int, ...]) -> Tensor:
+    """Those of the indices (n,) at which examples are of none of these classes."""
+    y = getattr(examples, "y", None)
+    return indices if y is None else indices[~torch.isin(y[indices], torch.tensor(left_out, dtype=y.dtype))]
 
 
 def _count(key: str, value: float | None, total: int) -> int:

@@ -9,6 +9,9 @@ HIGHER_IS_BETTER = (
     *("linear_probe_accuracy", "knn_accuracy", "clusters_adjusted_rand", "clusters_normalised_information"),
     *("clusters_silhouette", "ridge_r2", "mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness"),
     *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+    *("auc_negative_elbo", "auc_negative_log_likelihood", "auc_distortion", "auc_reconstruction_error"),
+    *("average_precision_negative_elbo", "average_precision_negative_log_likelihood"),
+    *("average_precision_distortion", "average_precision_reconstruction_error"),
 )
 
 

@@ -7,6 +7,7 @@ reason, for a model or for data that it says nothing about. Each estimator's cho
 from collections.abc import Callable
 from typing import Any
 
+from vae_runner.evaluation.groups.anomaly import anomaly
 from vae_runner.evaluation.groups.disentanglement import disentanglement
 from vae_runner.evaluation.groups.latents import latents
 from vae_runner.evaluation.groups.likelihood import likelihood
@@ -22,6 +23,7 @@ GROUPS: dict[str, Callable[[Subject], dict[str, Any]]] = {
     "samples": samples,
     "usefulness": usefulness,
     "disentanglement": disentanglement,
+    "anomaly": anomaly,
 }
 
 __all__ = ["GROUPS", "Inapplicable", "Settings", "Subject"]
