@@ -38,6 +38,17 @@ def test_step_drops_at_the_end_of_every_interval():
     assert found[60] == pytest.approx(0.25)
 
 
+def test_milestones_agree_with_torch():
+    optimizer = SGD(lr=1.0)([torch.nn.Parameter(torch.zeros(1))])
+    reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, [10, 30, 40], 0.7)
+    expected = []
+    for _ in range(60):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+    assert rates(schedulers.Milestones(at=[1, 3, 4], gamma=0.7), 60) == pytest.approx(expected, abs=1e-9)
+
+
 def test_exponential_multiplies_by_gamma_over_an_epoch():
     found = rates(schedulers.Exponential(gamma=0.9), 21)
     assert found[10] == pytest.approx(0.9)

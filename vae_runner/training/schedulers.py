@@ -80,6 +80,16 @@ class Step(Scheduler):
         return self.gamma ** math.floor(epoch / self.every + 1e-9)
 
 
+class Milestones(Scheduler):
+    """Multiplied by `gamma` at each of the epochs `at`."""
+
+    def __init__(self, *, at: list[float], gamma: Factor = 0.5):
+        self.at, self.gamma = at, gamma
+
+    def factor(self, epoch: float, epochs: float) -> float:
+        return self.gamma ** sum(epoch + 1e-9 >= start for start in self.at)
+
+
 class Exponential(Scheduler):
     """Multiplied by `gamma` over every epoch, a little at each step."""
 
