@@ -1,11 +1,14 @@
 """The benchmarks run: each way of training on a few examples. What they measure is for a quiet machine."""
 
+import importlib.util
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
@@ -31,3 +34,21 @@ def test_the_profile_of_a_step_accounts_for_its_operators():
     shares = [float(share) for share in re.findall(r"\| ([\d.]+)% \|", table)]
     assert len(shares) >= 5
     assert sum(shares) == pytest.approx(100, abs=1)
+
+
+def test_models_side_by_side_are_scored_by_their_bound_and_their_likelihood():
+    spec = importlib.util.spec_from_file_location("side_by_side", BENCHMARKS / "pythae_side_by_side.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    x = (torch.rand(60, 1, 28, 28) < 0.5).float()
+
+    def posterior(rows):
+        return torch.full((len(rows), 3), 0.5), torch.full((len(rows), 3), math.log(0.5))
+
+    # a decoder that does not look at z: each pixel costs log 2, and the bound lacks the KL of three Gaussians
+    found = module.score(posterior, lambda z: torch.full((len(z), 784), 0.5), x)
+    exact, kl = -784 * math.log(2), 3 * (0.5 + 0.25 - 1 - math.log(0.5)) / 2
+    assert found["elbo"] == pytest.approx(exact - kl, abs=0.05)
+    assert found["log_likelihood"] == pytest.approx(exact, abs=0.05)

@@ -1,6 +1,6 @@
 """pythae's VAE, beta-TCVAE and IWAE beside ours: python tests/benchmarks/pythae_side_by_side.py FOLDER [SEED ...].
 
-pythae is none of our dependencies: install it (0.1.2 was tried) into an environment of its own that has vae_runner too.
+pythae comes with `pip install 'vae-runner[benchmark]'`; 0.1.2 was tried.
 Both are given the same digits (MNIST, black where a pixel is below 1/2; 55,000 to train, 5,000 to choose the best epoch
 by), pythae's own MLP for MNIST (784-512-16-512-784), Adam with a learning rate of 1e-3, batches of 128 and 5 epochs;
 each is trained by its own trainer. The best weights of both are then scored by the same lines, `score` below, on the
