@@ -109,3 +109,12 @@ def test_leaving_all_classes_out_is_refused():
 def test_a_table_that_is_cut_in_time_is_refused():
     with pytest.raises(UserError, match=r"data\.leave_out=\[1\]: a table .* type data\.leave_out=null"):
         Series(path="x.csv", layout="table", window=5, leave_out=[1]).open()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_class_is_left_out_wherever_the_examples_lie(tmp_path, in_memory):
+    torch.save({"x": torch.rand(60, 1, 4, 4), "y": torch.arange(60) % 3}, tmp_path / "x.pt")
+    data = Arrays(path=str(tmp_path / "x.pt"), leave_out=[2], in_memory=in_memory, workers=0).open()
+    assert sorted(labels(data, "train").unique().tolist()) == [0, 1]
+    assert 2 not in labels(data, "validation")
+    assert data.left_out == (2,)
