@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 import vae_runner
 from vae_runner.build import Config, build_experiment, build_trainer
 from vae_runner.config import check
-from vae_runner.config.saved import continued, dump, load_saved, require_same
+from vae_runner.config.saved import BUDGET, continued, dump, load_saved, require_same
 from vae_runner.errors import DataLost, UserError
 from vae_runner.reporting.console import file_logging
 from vae_runner.reporting.formats import duration
@@ -131,19 +131,23 @@ def resuming(
 
     Raises UserError where there is no run, nothing left to do, or a change that makes it another run; else as `train`.
     """
+    directory.require("resume")
+    is_composed = config is not None
     if config is None:
-        config = continued(load_saved(directory.require("resume").config, trusted=trusted), overrides)
-    else:
-        require_same(load_saved(directory.require("resume").config, check_it=False), config)
-        _check(config)
+        config = continued(load_saved(directory.config, trusted=trusted), overrides)
     directory.lock()
     try:
         state = directory.status().get("state")
-        if state == "completed":
-            _require_more_to_do(config, directory)
-        experiment = experiment or build(config, world)
-        # nothing of the run is touched before it is known that it can go on
-        build_trainer(config).require_resumable(experiment, directory)
+        is_job_to_end = is_composed and state != "completed"
+        with _noting_refusals(directory, config) if is_job_to_end else contextlib.nullcontext():
+            if is_composed:
+                require_same(load_saved(directory.config, check_it=False), config)
+                _check(config)
+            if state == "completed":
+                _require_more_to_do(config, directory)
+            experiment = experiment or build(config, world)
+            # nothing of the run is touched before it is known that it can go on
+            build_trainer(config).require_resumable(experiment, directory)
         write_bytes(directory.config, dump(config).encode())
         extended = state == "completed"
         return (yield from _run(config, directory, experiment, stopping, world, resume=True, extended=extended))
@@ -162,11 +166,25 @@ def _check(config: Config) -> None:
     check(OmegaConf.create(values), config["choices"])
 
 
+@contextlib.contextmanager
+def _noting_refusals(directory: RunDirectory, config: Config) -> Iterator[None]:
+    """What keeps a job of a sweep from going on is said and noted as what ends one: the sweep only sees it fail."""
+    try:
+        yield
+    except Exception:
+        with file_logging(directory.log), _status(directory, config):
+            raise
+
+
+def other_budget(config: Config, directory: RunDirectory) -> dict[str, Any]:
+    """What a run was given of `trainer` for its length where the config says otherwise, by dotted key."""
+    before, now = load_saved(directory.config, check_it=False)["trainer"], config["trainer"]
+    return {f"trainer.{key}": before[key] for key in BUDGET if before[key] != now[key]}
+
+
 def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
-    before = load_saved(directory.config, check_it=False)["trainer"]
-    budget = ("epochs", "steps", "default_steps", "early_stopping")
-    if all(before[key] == config["trainer"][key] for key in budget):
-        unit = "epochs" if before["steps"] is None else "steps"
+    if not other_budget(config, directory):
+        unit = "epochs" if config["trainer"]["steps"] is None else "steps"
         done = directory.summary().get(unit, 1)
         raise UserError(
             f"resume={directory.path}: the run is completed, after {done:g} {unit}; "

@@ -83,6 +83,39 @@ def test_a_job_that_was_refused_is_refused_again():
         assert [row["state"] for row in rows()] == ["completed", "failed"]
 
 
+def test_a_job_that_is_refused_again_says_so_and_notes_when(capsys):
+    first = sweep("variant=vae,ae", "kl.weight=2", "hydra.sweep.dir=s")
+    before = json.loads(Path("s/1/status.json").read_text())
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+    assert sweep("variant=vae,ae", "kl.weight=2", "hydra.sweep.dir=s") == first
+    after = json.loads(Path("s/1/status.json").read_text())
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")] == said != []
+    assert (after["state"], after["ended"] > before["ended"]) == ("failed", True)
+    assert "kl.weight=2" in after["error"]
+
+
+def test_a_job_that_was_completed_with_fewer_steps_goes_on(tmp_path):
+    short = tmp_path / "own" / "trainer" / "short.yaml"
+    short.parent.mkdir(parents=True)
+    for steps in (3, 6):
+        short.write_text(f"defaults: [debug, _self_]\nsteps: {steps}\n")
+        line = ["seed=0,1", "trainer=short", "architecture.width=8", f"--config-dir={tmp_path / 'own'}"]
+        assert main(["train", "-m", *line, "hydra.sweep.dir=s"]) == 0
+        assert [json.loads(Path("s", job, "summary.json").read_text())["steps"] for job in "01"] == [steps, steps]
+
+
+def test_a_job_that_was_completed_with_more_steps_is_shown_with_them(capsys):
+    assert sweep("seed=0,1", "trainer.steps=3", "hydra.sweep.dir=s") == 0
+    assert main(["train", "resume=s/0", "trainer.steps=6"]) == 0
+    capsys.readouterr()
+    assert sweep("seed=0,1", "trainer.steps=3", "hydra.sweep.dir=s") == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(said) == 1
+    assert "6 steps are done, more than the 3 asked for; left as it was completed, with trainer.steps=6" in said[0]
+    assert [row["trainer.steps"] for row in rows()] == ["6", "3"]
+    assert [row["state"] for row in rows()] == ["completed", "completed"]
+
+
 def test_ctrl_c_leaves_a_table_and_the_same_command_does_the_rest(monkeypatch, capsys):
     with monkeypatch.context() as patch:
         break_when(patch, lambda config, step: config["seed"] == 1 and step == 2, KeyboardInterrupt())

@@ -140,6 +140,14 @@ def test_fewer_epochs_than_are_done_are_refused(tmp_path):
         build_trainer(config).require_resumable(build_experiment(config), RunDirectory(tmp_path))
 
 
+def test_data_that_has_lost_examples_since_is_refused(tmp_path):
+    fit(tmp_path, *RUN)
+    more = [text for text in RUN if not text.startswith("data.limit")]
+    config = config_of(*more, "data.limit=290", "trainer.epochs=6")
+    with pytest.raises(UserError, match=r"has \d+ examples to train on now, and the run began with \d+; bring them"):
+        build_trainer(config).require_resumable(build_experiment(config), RunDirectory(tmp_path))
+
+
 def test_validation_leaves_the_training_noise_as_it_was(tmp_path):
     runs = []
     for interval in (1, 2):

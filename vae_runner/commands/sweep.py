@@ -10,13 +10,14 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.launch import Launch
 from vae_runner.commands.places import TIME, claim, override, place
 from vae_runner.config import Tree, check, compose, sweep_jobs
 from vae_runner.config.composing import plain
+from vae_runner.config.saved import BUDGET
 from vae_runner.errors import UserError
 from vae_runner.reporting import runs, tables
 from vae_runner.run_directory import RunDirectory, write_bytes
@@ -132,5 +133,17 @@ def _show(rows: list[dict[str, Any]]) -> None:
 def _rows(path: Path, jobs: list[list[str]] | None) -> list[dict[str, Any]]:
     if jobs is None:
         directories = [directory for directory in path.iterdir() if directory.name.isdigit()]
-        return [runs.sweep_row(directory) for directory in sorted(directories, key=lambda d: int(d.name))]
-    return [runs.sweep_row(path / str(number), job) for number, job in enumerate(jobs)]
+        return [_row(directory, None) for directory in sorted(directories, key=lambda d: int(d.name))]
+    return [_row(path / str(number), job) for number, job in enumerate(jobs)]
+
+
+def _row(directory: Path, job: list[str] | None) -> dict[str, Any]:
+    """A run that was resumed with other steps is shown with those it had."""
+    row = runs.sweep_row(directory, job)
+    files = directory / ".hydra" / "config.yaml", RunDirectory(directory).config
+    if all(file.is_file() for file in files):
+        composed, trained = (OmegaConf.load(file) for file in files)
+        for key in (f"trainer.{name}" for name in BUDGET):
+            if (had := OmegaConf.select(trained, key)) != OmegaConf.select(composed, key):
+                row[key] = had
+    return row

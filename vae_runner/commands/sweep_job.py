@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 from vae_runner import execute
 from vae_runner.config import choices_of, resolved
 from vae_runner.config.composing import plain
+from vae_runner.config.values import write
+from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.trainer import Training, by_itself
@@ -19,13 +21,17 @@ log = logging.getLogger("vae_runner")
 
 @dataclass
 class Job:
-    """What a job is. what: its overrides, as typed. values: its resolved config. state: of its directory, before."""
+    """What a job is. what: its overrides, as typed. values: its resolved config. state: of its directory, before.
+
+    otherwise: what it was completed with, where this sweep gives it more or fewer steps.
+    """
 
     number: int
     what: str
     values: dict[str, Any]
     directory: RunDirectory
     state: str
+    otherwise: dict[str, Any]
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
@@ -33,11 +39,13 @@ class Job:
         hydra = HydraConfig.get()
         directory = RunDirectory(hydra.runtime.output_dir)
         values = {**resolved(config), "choices": choices_of(config)}
-        return cls(hydra.job.num, " ".join(plain(hydra.overrides.task)), values, directory, directory.state())
+        state = directory.state()
+        otherwise = execute.other_budget(values, directory) if state == "completed" else {}
+        return cls(hydra.job.num, " ".join(plain(hydra.overrides.task)), values, directory, state, otherwise)
 
     @property
     def is_done(self) -> bool:
-        return self.state == "completed"
+        return self.state == "completed" and not self.otherwise
 
     def run(self, name: str = "") -> float | None:
         """Trains it, goes on with it, or passes over it where it is done; gives the figure that a sweeper optimises.
@@ -54,14 +62,24 @@ class Job:
 
     def training(self, experiment: Experiment | None = None, stopping: execute.Stopping = None) -> Training:
         """The same, for a caller that takes the steps. experiment: what was built of `values` before."""
-        if self.state in ("interrupted", "killed", "failed") and self.directory.holds_a_run():
+        if self.state in ("completed", "interrupted", "killed", "failed") and self.directory.holds_a_run():
             resuming = execute.resuming(self.directory, config=self.values, experiment=experiment, stopping=stopping)
-            return (yield from resuming)
+            try:
+                return (yield from resuming)
+            except UserError as error:
+                if self.directory.state() != "completed":
+                    raise
+                log.warning("%s; left as it was completed, %s", error, self._what_to_do())
+                return self.directory.summary()
         self.directory.lock()
         try:
             return (yield from execute.training(self.values, self.directory, experiment, stopping))
         finally:
             self.directory.unlock()
+
+    def _what_to_do(self) -> str:
+        before = " ".join(f"{key}={write(value)}" for key, value in self.otherwise.items())
+        return f"with {before}; to train job {self.number} as this sweep has it, remove {self.directory.path}"
 
 
 def job(config: DictConfig) -> float | None:

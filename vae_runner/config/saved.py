@@ -13,11 +13,13 @@ from vae_runner.errors import UserError
 
 CHOICES = "choices"  # the options that a config was composed from, kept beside its values
 
+BUDGET = ("epochs", "steps", "default_steps", "early_stopping")  # of the trainer: how long a run is
+
 # what may change when a run is continued: how long, where and what it is held against, never what is trained
 CONTINUABLE = {
     *("published", *(f"published.{key}" for key in ("figure", "value", "tolerance", "source"))),
-    *(f"trainer.{key}" for key in ("epochs", "steps", "default_steps", "early_stopping", "device", "nonfinite")),
-    *(f"trainer.{key}" for key in ("gradient_clip", "log_steps", "evaluation_examples", "deterministic")),
+    *(f"trainer.{key}" for key in (*BUDGET, "device", "nonfinite", "gradient_clip")),
+    *(f"trainer.{key}" for key in ("log_steps", "evaluation_examples", "deterministic")),
     *(f"trainer.{what}_{unit}" for what in ("validation", "checkpoint") for unit in ("epochs", "steps")),
     *(f"data.{key}" for key in ("root", "path", "download", "in_memory", "workers")),
 }

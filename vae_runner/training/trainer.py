@@ -99,7 +99,7 @@ class Trainer:
         return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
 
     def require_resumable(self, experiment: Experiment, directory: RunDirectory) -> None:
-        """Raises UserError where the last checkpoint is lost, damaged, another network's, or beyond the budget."""
+        """Raises UserError where the last checkpoint is lost, damaged, another network's, of other data, or beyond the budget."""
         if not directory.last.is_file():
             if directory.best.is_file():
                 raise UserError(
@@ -109,7 +109,13 @@ class Trainer:
             return  # ended before its first checkpoint: it begins again
         state = checkpoint.load(directory.last)
         checkpoint.restore_weights(experiment.model, state, directory.last)
-        steps = self.budget(len(experiment.data.train)).steps
+        examples = len(experiment.data.train)
+        if state["examples"] != examples:
+            raise UserError(
+                f"resume={directory.path}: the data has {examples} examples to train on now, and the run began with "
+                f"{state['examples']}; bring them back, or start a new run"
+            )
+        steps = self.budget(examples).steps
         if state["step"] > steps:
             raise UserError(f"resume={directory.path}: {state['step']} steps are done, more than the {steps} asked for")
 
