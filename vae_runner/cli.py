@@ -12,7 +12,6 @@ from vae_runner.commands import COMMANDS
 from vae_runner.errors import UserError
 from vae_runner.launched import processes, rank
 
-EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         for line in str(error).splitlines():
             print(f"vae-run: {line}", file=sys.stderr)
-        return EXIT_USER_ERROR
+        return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -39,7 +38,7 @@ def _dispatch(arguments: list[str]) -> int:
     word = arguments[0] if arguments else "--help"
     if processes() > 1 and word != "train":
         if rank() > 0:
-            return EXIT_USER_ERROR  # the first of them says why
+            return UserError.exit_code  # the first of them says why
         raise UserError(f"torchrun goes with train alone: type vae-run {' '.join(arguments)}")
     if word in ("--help", "-h", "help"):
         print(_help())

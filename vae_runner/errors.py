@@ -7,6 +7,14 @@ class UserError(Exception):
     The message says which key or file, what was given, what is allowed, and what to type instead.
     """
 
+    exit_code = 2
+
+
+class RunFailed(UserError):
+    """What ended a run that had begun, and that can be mended: one line too, but exit code 1, as of any failed run."""
+
+    exit_code = 1
+
 
 class DataAbsent(UserError):
     """A published data set is not on this machine."""

@@ -21,7 +21,7 @@ import vae_runner
 from vae_runner.build import Config, build_experiment, build_trainer
 from vae_runner.config import check
 from vae_runner.config.saved import BUDGET, continued, dump, load_saved, require_same
-from vae_runner.errors import DataLost, UserError
+from vae_runner.errors import DataLost, RunFailed, UserError
 from vae_runner.reporting.console import file_logging
 from vae_runner.reporting.formats import duration
 from vae_runner.run_directory import RunDirectory, write_bytes
@@ -250,13 +250,13 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
     except OSError as error:
         with contextlib.suppress(OSError):  # where nothing can be written, the status can't either
             ended("failed", traceback.format_exc())
-        raise UserError(
+        raise RunFailed(
             f"{error.filename or directory.path}: {error.strerror or error}; once that is mended: "
             f"{_how_to_go_on(directory, config)}"
         ) from error
     except DataLost as error:
         ended("failed", str(error))
-        raise UserError(f"{error}; once that is mended: {_how_to_go_on(directory, config)}") from error
+        raise RunFailed(f"{error}; once that is mended: {_how_to_go_on(directory, config)}") from error
     except BaseException as error:
         ended("failed", traceback.format_exc())
         log.error("%s", error if isinstance(error, NonFinite | UserError) else repr(error), exc_info=True)

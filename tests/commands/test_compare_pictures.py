@@ -79,6 +79,9 @@ def test_runs_that_differ_in_words_are_named(points, capsys):
     ("args", "said"),
     [
         (["rate_distortion=plane"], "rate_distortion=plane: must be a file that ends in .png; type rate_distortion="),
+        (["rate_distortion="], "rate_distortion=: must be a file that ends in .png; type rate_distortion=runs.png"),
+        (["samples="], "samples=: must be a file that ends in .png; type samples=runs.png"),
+        (["samples=.."], "samples=..: must be a file that ends in .png; type samples=../runs.png"),
         (["rate_distortion=no/plane.png"], "rate_distortion=no/plane.png: no does not exist"),
         (
             ["rate_distortion=old.png"],
@@ -102,6 +105,15 @@ def test_runs_of_different_data_have_no_common_plane(refused):
         make(Path(f"runs/{data}"), figures=nats(-100.0), choices={**BASE["choices"], "data": data})
     said = refused("compare", "runs", "rate_distortion=plane.png", unchanged=Path())
     assert said == "rate_distortion: runs differ in data, so their nats have no common scale; give fewer"
+
+
+def test_runs_that_differ_in_how_examples_arrive_have_a_common_plane(points):
+    for number, workers in enumerate((0, 2)):
+        data = {**BASE.get("data", {}), "workers": workers, "in_memory": bool(number)}
+        make(Path(f"runs/{number}"), f"data.workers={workers}", figures=nats(-100.0 - number), data=data)
+    assert main(["compare", "runs", "rate_distortion=plane.png"]) == 0
+    assert sorted(point.label for point in points["points"]) == ["0", "1"]
+    assert {point.place for point in points["points"]} == {None}
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,9 @@ def test_the_bounds_grow_with_their_draws_and_end_at_the_likelihood(trained):
     # of the same draws: the bound of one is the mean of the log weights of a hundred
     assert bounds[0] == pytest.approx(evaluated(run)["test"]["elbo"], abs=0.3)
     assert (run / "images" / "evaluation" / "bounds_test.png").is_file()
+    # one draw is no curve, and the old one is of other figures
+    evaluated(run, "samples=1", only="likelihood")
+    assert not (run / "images" / "evaluation" / "bounds_test.png").exists()
 
 
 @pytest.mark.parametrize(("latent_dim", "drawn"), [(2, False), (3, True), (5, True)])

@@ -317,7 +317,7 @@ def test_a_disk_that_fills_up_ends_a_run_in_one_line_and_it_resumes(monkeypatch,
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "write_bytes", full)
-        assert train(*DEBUG, "hydra.run.dir=mine") == 2
+        assert train(*DEBUG, "hydra.run.dir=mine") == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "No space left on device" in line
     assert "vae-run train resume=mine" in line

@@ -78,7 +78,7 @@ def test_an_image_that_is_gone_ends_the_run_in_one_line_and_back_again_it_goes_o
     content = file.read_bytes()
     monkeypatch.setattr(Fitting, "begin_epoch", lambda self: file.unlink())
     run = [*on_disk(path, 2), "data.validation=0", "data.test=0", f"hydra.run.dir={tmp_path}/run"]
-    assert main(["train", *run]) == 2
+    assert main(["train", *run]) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"{file}: No such file or directory; once that is mended: vae-run train resume=" in line
     assert RunDirectory(tmp_path / "run").status()["state"] == "failed"

@@ -43,6 +43,20 @@ def test_a_planted_collapse_warns_exactly_once(tmp_path, caplog):
     assert "kl=linear" in warnings(caplog)[0]
 
 
+@pytest.mark.parametrize(("warmup", "warned"), [(1000, True), (1, False)])
+def test_a_warm_up_longer_than_the_run_is_taken_for_steps(tmp_path, caplog, warmup, warned):
+    fit(
+        tmp_path,
+        "trainer=debug",
+        "trainer.epochs=2",
+        "trainer.steps=100",
+        "scheduler=cosine",
+        f"scheduler.warmup={warmup}",
+    )
+    said = f"scheduler.warmup={warmup} is in epochs, and the run has 2"
+    assert any(said in line for line in warnings(caplog)) == warned
+
+
 def test_a_healthy_run_is_not_warned_about(tmp_path, caplog):
     fit(tmp_path, *LONG)
     assert warnings(caplog) == []

@@ -34,7 +34,7 @@ def rate_distortion(comparison: Comparison, rows: Sequence[Row], by: Sequence[st
     there = [row for row in rows if row.get(rate) is not None and row.get(distortion) is not None]
     if not there:
         raise UserError(f"rate_distortion: no run has a KL of {split} examples, so none has a rate")
-    keys = list(by) if by is not None else comparison.by_hand or comparison.settings
+    keys = list(by) if by is not None else comparison.names
     # seeds are numbers without an order
     is_curve = len(keys) == 1 and keys[0] != "seed" and all(_is_number(row.get(keys[0])) for row in there)
     points = [

@@ -94,8 +94,8 @@ def evaluate(
     print(file)
     for name, result in results.items():
         _draw(opened, name, result)
-    if "likelihood" in groups and groups["likelihood"]["draws"] > 1:
-        _draw_bounds(opened, chosen, groups["likelihood"])
+    if "likelihood" in wanted:
+        _draw_bounds(opened, chosen, groups.get("likelihood"))
     return 0
 
 
@@ -212,9 +212,14 @@ def _draw(opened: Opened, split: str, result: "Evaluation") -> None:
         opened.save(f"evaluation/kl_units_{split}.png", bars)
 
 
-def _draw_bounds(opened: Opened, split: str, likelihood: dict[str, Any]) -> None:
+def _draw_bounds(opened: Opened, split: str, likelihood: dict[str, Any] | None) -> None:
+    """One draw is no curve; that of an earlier time does not stay beside other figures."""
     from vae_runner.reporting.figures import bound_curve
 
+    name = f"evaluation/bounds_{split}.png"
+    if likelihood is None or likelihood["draws"] == 1:
+        opened.remove(name)
+        return
     columns = ([row[key] for row in likelihood["bounds"]] for key in ("draws", "bound", "standard_error"))
     title = f"bound on the log-likelihood of {likelihood['examples']} {split} examples, {opened.described}"
-    opened.save(f"evaluation/bounds_{split}.png", bound_curve(*columns, title=title))
+    opened.save(name, bound_curve(*columns, title=title))

@@ -34,7 +34,8 @@ def new_png(key: str, out: str, overwrite: bool) -> Path:
     """
     file = Path(out).expanduser()
     if file.suffix != ".png" or file.is_dir():
-        raise UserError(f"{key}={file}: must be a file that ends in .png; type {key}={file.with_suffix('.png')}")
+        instead = file / "runs.png" if file.is_dir() else file.with_suffix(".png")
+        raise UserError(f"{key}={out}: must be a file that ends in .png; type {key}={instead}")
     if file.exists() and not overwrite:
         raise UserError(f"{key}={file}: is there already; type another name, or overwrite=true")
     refuse_directory(file.parent, f"{key}={file}")

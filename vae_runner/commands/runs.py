@@ -86,6 +86,15 @@ class Opened:
             print(png.save(path, image))
         return path
 
+    def remove(self, name: str) -> None:
+        """Takes a picture that an earlier command saved out of the run's `images/`, if there is one.
+
+        Raises UserError where the run cannot be written to.
+        """
+        path = RunDirectory(self.run.directory).images / name
+        with writing(path):
+            path.unlink(missing_ok=True)
+
 
 def open_run(
     directory: str,

@@ -17,10 +17,11 @@ from vae_runner.run_directory import RunDirectory
 SHOWN = ("accuracy", *runs.FIGURES, "iw_bound", "log_likelihood", "frechet_distance", "mig")
 CURVES = ("loss", "elbo", "log_px", "kl")
 OF_RUN = ("epochs", "seconds", "examples_per_second", "parameters")
+MEANS = ("in_memory", "workers")  # of the data, by which its examples arrive: no figure but the speed depends on them
 # settings of the data that leave its values as they are, so that the figures of runs that differ in them have a mean
 OF_THE_SAME_DATA = {
     *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
-    *(f"data.{key}" for key in ("validation", "test")),
+    *(f"data.{key}" for key in ("validation", "test", *MEANS)),
 }
 # of evaluation.json: what is made of K draws, and is comparable where K is the same
 OF_DRAWS = (
@@ -47,6 +48,12 @@ class Comparison:
     figures: list[str]
     split: str
     published: list[Published | None]
+
+    @property
+    def names(self) -> list[str]:
+        """The settings that tell one run from another in words: those set by hand, if any."""
+        means = [f"data.{key}" for key in MEANS]
+        return [key for key in self.by_hand or self.settings if key not in means]
 
     @property
     def columns(self) -> list[str]:
@@ -232,7 +239,7 @@ def curves(comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
 
 def full_name(comparison: Comparison, row: Mapping[str, Any]) -> str:
     """The name of a run, and how it differs from the others."""
-    name, what = str(row["run"]), differences(row, comparison.by_hand or comparison.settings)
+    name, what = str(row["run"]), differences(row, comparison.names)
     room = max(LONGEST_NAME - len(name), 0)
     if len(what) > room:
         what = what[:room] + "..."

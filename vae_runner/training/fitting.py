@@ -98,6 +98,8 @@ class Fitting:
 
     @contextlib.contextmanager
     def recording(self, start: int) -> Iterator[None]:
+        if self.world.leads:
+            self.watch.at_start(getattr(self.experiment.scheduler, "warmup", 0.0), self.budget.epochs)
         with self.recorder.open(start) if self.world.leads else contextlib.nullcontext():
             yield
 

@@ -99,7 +99,7 @@ class Trainer:
         return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
 
     def require_resumable(self, experiment: Experiment, directory: RunDirectory) -> None:
-        """Raises UserError where the last checkpoint is lost, damaged, another network's, of other data, or beyond the budget."""
+        """Raises UserError where the last checkpoint is lost, damaged, of another network or data, or too far."""
         if not directory.last.is_file():
             if directory.best.is_file():
                 raise UserError(

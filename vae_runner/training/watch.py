@@ -43,6 +43,15 @@ class Watch:
             self.said.append(topic)
             log.warning(message)
 
+    def at_start(self, warmup: float, epochs: float) -> None:
+        """Looks at what is asked of the whole run, in epochs."""
+        if warmup >= epochs:
+            self.say(
+                "warmup",
+                f"scheduler.warmup={warmup:g} is in epochs, and the run has {epochs:.3g}: the learning rate rises to "
+                "its end and never is optimizer.lr. Try a shorter scheduler.warmup.",
+            )
+
     def at_log(self, step: int, loss: float) -> None:
         """Looks at the training loss of a window, the first of which is the first step alone."""
         if self.first is None:

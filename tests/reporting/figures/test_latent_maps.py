@@ -96,6 +96,35 @@ def test_three_latents_are_shown_as_they_are_and_more_by_their_components(monkey
     assert labels == [f"{nth} ({share:.0%})" for nth, share in zip(("1st", "2nd", "3rd"), shares, strict=True)]
 
 
+@pytest.mark.parametrize("spreads", [(1, 1, 1), (3, 1, 1), (900, 3, 1)])
+def test_nothing_of_three_dimensions_is_cut_off_and_no_scale_is_too_small_to_read(monkeypatch, spreads):
+    from vae_runner.reporting.figures import latent_maps
+
+    seen = []
+    monkeypatch.setattr(latent_maps, "image_of", seen.append)
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    figures.latent_map_3d(corners * spreads, title="codes of 8 test examples of a run with a long name " * 3)
+    (figure,) = seen
+    figure.canvas.draw()
+    whole, title = figure.bbox, figure._suptitle.get_window_extent()
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis, panel.zaxis):
+            box = axis.get_tightbbox(figure.canvas.get_renderer())
+            assert box.x0 >= 0 <= box.y0
+            assert box.x1 <= whole.x1
+            assert box.y1 <= title.y0
+        assert panel._box_aspect.max() <= 1.01 * latent_maps.ALIKE * panel._box_aspect.min()
+    assert ("a scale of its own" in figure.get_suptitle().replace("\n", " ")) == (spreads[0] == 900)
+
+
+def test_a_share_is_all_or_nothing_only_where_it_is():
+    from vae_runner.reporting.figures.latent_maps import percent
+
+    assert [percent(share) for share in (0.0, 0.001, 0.3, 0.9949, 0.9991, 1.0)] == [
+        *("0%", "<1%", "30%", "99%", ">99%", "100%"),
+    ]
+
+
 @pytest.mark.parametrize("shape", [(40, 3), (40, 7), (40, 3, 2, 2), (1, 4), (5, 3)])
 def test_codes_are_mapped_in_three_dimensions_by_class(shape):
     codes = torch.randn(shape)

@@ -7,12 +7,14 @@ import numpy as np
 from PIL import Image
 
 from vae_runner.reporting.arrays import Values, as_array
-from vae_runner.reporting.figures.canvas import LEGEND_ENTRIES, figure_of, image_of, limits_of
+from vae_runner.reporting.figures.canvas import LEGEND_ENTRIES, figure_of, image_of, limits_of, room_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+ALIKE = 4.0  # times the smallest spread, up to which the largest is drawn on the same scale
 VIEWS = (-60.0, 30.0)  # degrees around the vertical axis: what one view hides the other shows
+ZOOM = 0.8  # of the axes in their place, which leaves room for their names
 
 
 def latent_map(
@@ -42,8 +44,8 @@ def latent_map(
     else:
         points, shares, behind = principal_components(points, 2, behind)
         axes.set(
-            xlabel=f"1st principal component ({shares[0]:.0%} of the variance)",
-            ylabel=f"2nd principal component ({shares[1]:.0%})",
+            xlabel=f"1st principal component ({percent(shares[0])} of the variance)",
+            ylabel=f"2nd principal component ({percent(shares[1])})",
             aspect="equal",
             adjustable="datalim",
         )
@@ -67,29 +69,49 @@ def latent_map_3d(
     """Where the codes lie in three dimensions, coloured by class, from two sides.
 
     Arguments as of `latent_map`; codes (N, *latent) of three dimensions or more. Three are shown as they are, more
-    through their first three principal components, and the title says which.
+    through their first three principal components, and the title says which. Scales are equal, unless spreads are so
+    unlike that nothing would be seen of the smallest.
     """
+    from matplotlib.ticker import MaxNLocator
+
     points, classes = _finite(codes, labels)
     if points.shape[1] == 3:
         shown, names = "all 3 latents as they are", ["$z_1$", "$z_2$", "$z_3$"]
     else:
         dimensions = points.shape[1]
         points, shares, _ = principal_components(points, 3)
-        names = [f"{nth} ({share:.0%})" for nth, share in zip(("1st", "2nd", "3rd"), shares, strict=True)]
-        shown = f"the first 3 principal components of {dimensions} latents, {shares.sum():.0%} of the variance"
+        names = [f"{nth} ({percent(share)})" for nth, share in zip(("1st", "2nd", "3rd"), shares, strict=True)]
+        shown = f"the first 3 principal components of {dimensions} latents, {percent(shares.sum())} of the variance"
+    spreads = np.ptp(points, axis=0) if len(points) else np.ones(3)
+    alike = spreads.max() <= ALIKE * spreads.min()
+    sides = spreads / spreads.max() if alike and spreads.max() > 0 else np.ones(3)
+    shown = f"{title}: {shown}" if title else shown
+    shown = shown if alike else f"{shown}; each axis has a scale of its own"
     # a layout that is computed takes no account of the labels of three axes
-    figure = figure_of((9.6, 4.6), f"{title}: {shown}" if title else shown, layout=None)
+    width, side, top = 10.4, 4.6, room_for(shown, 10.4)  # inches
+    height = side + top
+    figure = figure_of((width, height), shown, layout=None)
     panels = []
-    for left, side in zip((0.0, 0.46), VIEWS, strict=True):
-        axes: Any = figure.add_axes((left, 0.02, 0.43, 0.88), projection="3d")
+    for left, azimuth in zip((0.0, side), VIEWS, strict=True):
+        axes: Any = figure.add_axes((left / width, 0.0, side / width, side / height), projection="3d")
         axes.set(xlabel=names[0], ylabel=names[1], zlabel=names[2])
-        axes.view_init(elev=20, azim=side)
+        axes.view_init(elev=20, azim=azimuth)
         axes.tick_params(labelsize=7)
-        axes.set_box_aspect(np.maximum(np.ptp(points, axis=0), 1e-12), zoom=0.95)
+        for axis, length in zip((axes.xaxis, axes.yaxis, axes.zaxis), sides, strict=True):
+            axis.labelpad = 4 / sides.mean()  # in points: those of a long axis lie flatter, nearer to its numbers
+            axis.set_major_locator(MaxNLocator(max(1, round(5 * length))))
+        axes.set_box_aspect(sides, zoom=ZOOM)
         axes.patch.set_alpha(0)
         panels.append(axes)
     _draw_codes(figure, panels, points, classes, class_names, coloured=labels is not None)
     return image_of(figure)
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage; all and nothing only where it is so."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 - 1e-6 else f"{share:.0%}"
 
 
 def principal_components(
