@@ -44,6 +44,17 @@ def refused(*overrides: str, config_dir=None) -> str:
         ),
         ("published.value=high", "published.value=high: must be a number, and 'high' is text"),
         ("published.tolerance=-1", "published.tolerance=-1: must be 0 or more"),
+        ("published.figure=test.elbow", "published.figure=test.elbow: test has no elbow; did you mean test.elbo?"),
+        (
+            "published.figure=tst.elbo",
+            "published.figure=tst.elbo: neither summary.json nor evaluation.json has tst; did you mean test.elbo?",
+        ),
+        (
+            "published.figure=elbo",
+            "published.figure=elbo: neither summary.json nor evaluation.json has elbo; did you mean test.elbo?",
+        ),
+        ("published.figure=test", "published.figure=test: must name a figure of test, as in test.loss"),
+        ("published.figure=seconds.more", "published.figure=seconds.more: seconds is a figure by itself"),
         ("published.source=null", "published.source=null: must be text"),
         ("~published.source", "published.source: missing, and published needs it: type published.source=..."),
         ("published=105", "published=105: must be a mapping, as in {name: value} (or null)"),

@@ -237,7 +237,7 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
-        ended("interrupted", str(error) or None)
+        ended("interrupted", str(error) or "SIGINT")
         log.warning("interrupted; to go on: %s", _how_to_go_on(directory, config))
         raise Interrupted(str(error)) from error
     except SystemExit:

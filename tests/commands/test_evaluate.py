@@ -7,6 +7,8 @@ import pytest
 
 from tests.commands.conftest import RUNS
 from vae_runner.cli import main
+from vae_runner.config.figures import mistaken
+from vae_runner.reporting.published import KNOWN
 
 
 def evaluated(run, *args: str, only: str | None = "bound") -> dict:
@@ -121,6 +123,9 @@ def test_every_group_is_taken_or_says_why_not(trained, capsys):
     for group in taken:
         assert all(value is None or math.isfinite(value) for value in written[group].values() if type(value) is float)
     assert written["samples"]["features_accuracy"] > 0.9
+    for group in taken:
+        numbers = {name for name, value in written[group].items() if isinstance(value, int | float)}
+        assert numbers <= set(KNOWN[group])
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -137,6 +142,8 @@ def test_factors_are_held_against_the_codes(tmp_path):
     written = evaluated(run, only="disentanglement,usefulness")
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
+    assert {*written["disentanglement"]} <= set(KNOWN["disentanglement"])
+    assert mistaken("usefulness.ridge_r2_position_x") is None
 
 
 def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):

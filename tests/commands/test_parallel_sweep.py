@@ -75,6 +75,7 @@ def test_jobs_run_in_processes_of_one_thread_and_print_whole_lines(capfd, monkey
         mine = [line for line in told if line.startswith(f"job {job}: ")]
         assert "kl.weight=2" in mine[0]
         assert ("done in" if job < 2 else "error: ") in mine[-1]
+        assert (", validation loss " in mine[-1]) == (job < 2)
     assert "steps/s" not in "".join(told)
     assert "steps/s" in Path("s/0/train.log").read_text()
 
@@ -162,9 +163,27 @@ def test_there_are_no_more_processes_than_jobs(asked):
     assert processes_for(asked, 2) == min(asked if asked > 0 else cores, 2)
 
 
-def test_no_process_at_all_is_refused():
-    with pytest.raises(UserError, match="n_jobs=0"):
-        processes_for(0, 2)
+@pytest.mark.parametrize("asked", [0, "x", None, 1.5, True, -1000])
+def test_no_process_at_all_is_refused(asked):
+    with pytest.raises(UserError, match=rf"n_jobs={asked}: must be a number of processes, or -1 for one on each core"):
+        processes_for(asked, 2)
+
+
+@needs_joblib
+def test_jobs_that_are_done_are_passed_over_in_one_line_each(capfd):
+    for _ in range(2):
+        assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 0
+        told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("job ")]
+    told = [line for line in told if not line.startswith("job  ")]
+    assert sorted(told) == [f"job {job}: seed={job} {' '.join(DEBUG)}: completed before, skipped" for job in (0, 1)]
+
+
+@pytest.mark.parametrize("typed", ["jobli", "rai"])
+def test_a_mistyped_launcher_is_answered_with_the_nearest_and_with_the_plugins(capsys, typed):
+    assert sweep("seed=0,1", f"hydra/launcher={typed}", *DEBUG) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"did you mean {'joblib' if typed == 'jobli' else 'ray'}?" in line
+    assert "ray (pip install 'vae-runner[ray]')" in line or "ray" in line.partition("Hydra has ")[2]
 
 
 @needs_joblib

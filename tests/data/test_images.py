@@ -196,7 +196,7 @@ def test_an_unreadable_image_is_left_out_with_its_label_and_a_warning_when_told_
     x, y = everything(data.train)
     assert x[:, 0, 0, 0].tolist() == list(range(1, 10))
     assert y.tolist() == [0] * 4 + [1] * 5
-    assert "skipped 1 unreadable images: cat/0.png" in caplog.text
+    assert "skipped 1 unreadable image: cat/0.png" in caplog.text
 
 
 def test_only_unreadable_images_are_refused_even_when_told_to_skip(tmp_path):
@@ -237,7 +237,7 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path):
 
 def test_a_single_image_is_refused(tmp_path):
     save(tmp_path / "a.png")
-    with pytest.raises(UserError, match="1 examples to train on, at least 2"):
+    with pytest.raises(UserError, match="1 example to train on, at least 2"):
         Images(path=str(tmp_path)).open()
 
 

@@ -90,7 +90,7 @@ def test_black_and_white_images_are_known_as_such(tmp_path):
 def test_unreadable_images_are_left_out_before_anything_is_taken(tmp_path, caplog):
     (pictures(tmp_path) / "cat" / "3.png").write_bytes(b"broken")
     assert_same(*opened(Images, tmp_path, skip_unreadable=True))
-    assert caplog.text.count("skipped 1 unreadable images: cat/3.png") == 2
+    assert caplog.text.count("skipped 1 unreadable image: cat/3.png") == 2
 
 
 def test_all_are_read_from_disk_that_memory_has_no_room_for(tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_files_that_cannot_be_mapped_are_refused_with_what_to_do(tmp_path, endin
 
 def test_what_is_wrong_with_a_file_is_said_as_ever(tmp_path):
     (tmp_path / "x.npy").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="truncated, corrupt or not an array file"):
+    with pytest.raises(UserError, match="truncated, corrupt or not a .npy of numbers"):
         Arrays(path=str(tmp_path / "x.npy"), in_memory=False).open()
 
 
@@ -168,7 +168,7 @@ def test_what_is_wrong_with_a_file_is_said_as_ever(tmp_path):
     ("harm", "said"),
     [
         (Path.unlink, "No such file or directory"),
-        (lambda file: file.write_bytes(b""), "not a readable image (no known image format)"),
+        (lambda file: file.write_bytes(b""), "not a readable image (no known image format); mend it, or leave"),
         (lambda file: Image.new("RGB", (9, 9)).save(file), "is 9x9 and other images are not: set data.size="),
     ],
     ids=["gone", "empty", "another size"],

@@ -39,6 +39,17 @@ def test_the_examples_stand_at_the_ends_of_what_lies_between():
     assert np.array_equal(np.asarray(found), np.asarray(part))
 
 
+def test_the_rows_of_samples_and_of_interpolations_are_level():
+    given = exhibit("a")
+    row = np.asarray(gallery([given]).convert("L")).astype(int)[grids.note("a").height :]
+    width = grids.grid(given.samples, 10, title="samples, z from the prior").width
+    tops = []
+    for panel in (row[:, 8 : 8 + 48], row[:, width + 8 : width + 8 + 48]):
+        full = (panel != 255).mean(1) > 0.9
+        tops.append(int(full.argmax()))
+    assert tops[0] == tops[1] > 0
+
+
 def test_it_says_where_nothing_lies_between_codes(monkeypatch):
     said, note = [], grids.note
     monkeypatch.setattr(grids, "note", lambda text, width=None: said.append(text) or note(text, width))

@@ -37,7 +37,7 @@ def stop_at_sigterm() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _train(line: CommandLine, args: Sequence[str], **together: Any) -> int:

@@ -21,17 +21,21 @@ log = logging.getLogger("vae_runner")
 POLL = 0.05  # seconds
 
 
-def processes_for(n_jobs: int, jobs: int | None) -> int:
+def processes_for(n_jobs: Any, jobs: int | None) -> int:
     """How many processes joblib is to have: `n_jobs`, a negative one counted back from the cores (-1: all of them).
 
     jobs: how many there are, where that is known; more processes would only wait.
 
-    Raises UserError where `n_jobs` is 0.
+    Raises UserError where `n_jobs` is no such number, or leaves no process.
     """
-    from joblib import effective_n_jobs
+    from joblib import cpu_count, effective_n_jobs
 
-    if n_jobs == 0:
-        raise UserError("hydra.launcher.n_jobs=0: must be a number of processes, or -1 for one on each core")
+    cores = cpu_count()
+    if type(n_jobs) is not int or n_jobs == 0 or n_jobs < -cores:
+        fewer = f"; -2 to -{cores} leave cores free" if cores > 1 else ""
+        raise UserError(
+            f"hydra.launcher.n_jobs={n_jobs}: must be a number of processes, or -1 for one on each core{fewer}"
+        )
     processes = effective_n_jobs(n_jobs)
     return processes if jobs is None else min(processes, jobs)
 

@@ -96,8 +96,3 @@ def run_here(job: Job) -> float | None:
         return job.run(f"job {job.number}: ")
     except execute.Interrupted as error:
         raise KeyboardInterrupt from error
-
-
-def train_job(config: DictConfig) -> float | None:
-    """One job in another process. Raises as `Job.run` does."""
-    return Job.of(config).run()

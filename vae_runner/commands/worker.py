@@ -41,7 +41,7 @@ def begin() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     _Worker.ended = True
     if _Worker.busy:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def job(config: DictConfig) -> float | None:
@@ -60,7 +60,7 @@ def job(config: DictConfig) -> float | None:
 def _job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
-    from vae_runner.commands.sweep_job import train_job
+    from vae_runner.commands.sweep_job import Job
     from vae_runner.execute import Interrupted
     from vae_runner.reporting.console import lines_of_job
     from vae_runner.reporting.formats import duration, number
@@ -72,9 +72,12 @@ def _job(config: DictConfig) -> float | None:
             raise Interrupted("the sweep has ended")
         with lines_of_job(hydra.job.num):
             started = time.monotonic()
-            value = train_job(config)
-            reached = "" if value is None else f", {config.trainer.monitor} {number(value)}"
-            log.info("done in %s%s", duration(time.monotonic() - started), reached)
+            job = Job.of(config)
+            value = job.run()
+            if not job.is_done:
+                split = "validation" if job.directory.summary()["validation"] else "training"
+                reached = "" if value is None else f", {split} {config.trainer.monitor} {number(value)}"
+                log.info("done in %s%s", duration(time.monotonic() - started), reached)
             return value
     except (Interrupted, KeyboardInterrupt) as error:
         _Worker.ended = _Worker.begun

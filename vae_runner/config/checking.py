@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from omegaconf import DictConfig
 
 from vae_runner.config.composing import choices_of, composed_files, loader_of, plain, resolved, tree_of
+from vae_runner.config.figures import mistaken
 from vae_runner.config.names import keys_of
 from vae_runner.config.recipes import contested
 from vae_runner.config.signatures import Setting, resolve_target, settings_of
@@ -72,6 +73,8 @@ class _Checker:
         if isinstance(published := self.values.get("published"), dict):
             self.known |= {f"published.{name}" for name in settings_of(Published)}
             self._check_settings("published.", published, settings_of(Published))
+            if isinstance(figure := published.get("figure"), str) and (words := mistaken(figure)):
+                self.problems.append(f"{self._shown('published.figure', figure)}: {words}")
         classes: dict[str, type] = {}
         for group in self.tree.nodes:
             if group not in self.values:

@@ -217,7 +217,14 @@ def _of_missing_option(file: str, missing: str, text: str, tree: Tree) -> str:
         if extra := PLUGINS.get(missing.removeprefix("hydra/")):
             return f"{group}={option}: is a plugin that is not installed; type pip install 'vae-runner[{extra}]'"
         there = text.partition("Available options")[2].partition("Config search path")[0].split()[2:]
-        return f"{missing}: Hydra has {', '.join(there) or 'nothing'} there; others are plugins to install"
+        plugins = {key.partition("/")[2]: extra for key, extra in PLUGINS.items() if f"hydra/{key}".startswith(group)}
+        near = nearest(option, [*there, *plugins])
+        hint = f"did you mean {near}? " if near else ""
+        lacking = [
+            f"{name} (pip install 'vae-runner[{extra}]')" for name, extra in plugins.items() if name not in there
+        ]
+        others = f"plugins bring {', '.join(lacking)}" if lacking else "others are plugins to install"
+        return f"{missing}: {hint}Hydra has {', '.join(there) or 'nothing'} there; {others}"
     near = nearest(option, tree.options(group)) if group else None
     hint = f"; did you mean {near}?" if near else ""
     # Hydra names the file whose list it was working on, which is not always the one that says so

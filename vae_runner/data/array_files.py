@@ -68,6 +68,8 @@ def read_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
         reason = "truncated or corrupt, or more in it than tensors and plain containers, which is never loaded"
         raise UserError(f"{origin}: {reason}") from error
     except Exception as error:  # numpy, zipfile, torch and csv raise a dozen kinds for a broken file
+        if path.suffix.lower() == ".npy" and "pickle" in str(error):
+            raise UserError(f"{origin}: truncated, corrupt or not a .npy of numbers") from error
         raise UserError(f"{origin}: truncated, corrupt or not an array file: {_line(error)}") from error
 
 
@@ -174,4 +176,6 @@ def _is_number(cell: str) -> bool:
 
 
 def _line(error: Exception) -> str:
+    if "pickle" in str(error):  # what numpy takes anything for that is not its own, beside objects
+        return "not an array of numbers"
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

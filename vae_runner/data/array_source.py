@@ -110,13 +110,16 @@ class ArraySource(Source):
 
     def _laid_out(self, name: str, value: Any) -> Tensor:
         """As (N, C, H, W) or (N, D), of the type that the file has."""
-        self._require_shape(name, shape := tuple(value.shape))
-        x = self._tensor(name, value)
+        self._require_examples(name, value)
+        shape, x = tuple(value.shape), self._tensor(name, value)
         if x.ndim == 3:
             return x.unsqueeze(1)
         return x.permute(0, 3, 1, 2) if x.ndim == 4 and self._channels_last(name, shape) else x
 
-    def _require_shape(self, name: str, shape: tuple[int, ...]) -> None:
+    def _require_examples(self, name: str, value: Any) -> None:
+        """Raises UserError where an array holds no numbers, or none of a shape that examples have."""
+        self._require_numbers(name, value)
+        shape = tuple(value.shape)
         if len(shape) not in (2, 3, 4) or 0 in shape[1:]:
             raise UserError(
                 f"{self.origin}: {name} has shape {shape}; images are (N, H, W), (N, C, H, W) or (N, H, W, C), "
@@ -208,12 +211,16 @@ class ArraySource(Source):
             if value.is_complex() or value.is_sparse or value.is_quantized:
                 raise UserError(f"{self.origin}: {name} is not a dense array of real numbers")
             return value.detach()
+        self._require_numbers(name, value)
         array = np.asarray(value)
-        if array.dtype.kind not in "buif":
-            raise UserError(f"{self.origin}: {name} holds {array.dtype}, not numbers")
         if array.dtype.kind == "u" and array.dtype != np.uint8:
             array = array.astype(np.int64)
         return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+
+    def _require_numbers(self, name: str, value: Any) -> None:
+        if not isinstance(value, Tensor) and (kind := np.asarray(value).dtype).kind not in "buif":
+            what = {"U": "text", "S": "text", "V": "records"}.get(kind.kind, str(kind))
+            raise UserError(f"{self.origin}: {name} holds {what}, not numbers")
 
     def scale(self, train: Split, validation: Split, test: Split) -> tuple[Split, Split, Split]:
         if self.scaling == "none":

@@ -64,7 +64,7 @@ class Arrays(Streamable, ArraySource):
 
     def _rows(self, name: str, value: Any) -> ArrayRows:
         """The examples of an array, where they lie."""
-        self._require_shape(name, tuple(value.shape))
+        self._require_examples(name, value)
         everything = torch.arange(len(value))
         as_they_are = StreamedSplit(
             ArrayRows(self._file, name, functools.partial(self._laid_out, name), everything), workers=0

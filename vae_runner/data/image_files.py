@@ -16,6 +16,7 @@ from vae_runner.data.image_rows import ImageRows, Names
 from vae_runner.data.splits import TensorSplit
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
+from vae_runner.reporting.formats import counted
 
 logger = logging.getLogger("vae_runner")
 
@@ -129,5 +130,5 @@ class ImageFiles:
         kept = readable.nonzero().flatten()
         if len(kept) < len(self):
             skipped = [os.fsdecode(name) for name in self.names[~readable.numpy()]]
-            logger.warning("skipped %d unreadable images: %s", len(skipped), ", ".join(skipped))
+            logger.warning("skipped %s: %s", counted(len(skipped), "unreadable image"), ", ".join(skipped))
         return kept

@@ -56,7 +56,8 @@ class ImageRows:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             if "cannot identify image file" in reason:
                 reason = "no known image format"
-            raise DataLost(f"{self.files.place(name)}: not a readable image ({reason})") from error
+            fix = "mend it, or leave it out of a new run with data.skip_unreadable=true"
+            raise DataLost(f"{self.files.place(name)}: not a readable image ({reason}); {fix}") from error
 
 
 def _empty(shape: tuple[int, ...]) -> Tensor:

@@ -13,6 +13,7 @@ from vae_runner.data.space import Space
 from vae_runner.data.splits import SUPPORTS, Examples, Split, TensorSplit
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
+from vae_runner.reporting.formats import counted
 from vae_runner.settings import Range
 
 SHOWN = 10  # class names in a message, at most
@@ -181,7 +182,7 @@ class Source:
     def _divide(self, stored: Stored) -> tuple[Examples, Examples, Examples]:
         total = len(stored.train)
         if total < 2:
-            raise UserError(f"{self.origin}: {total} examples to train on, at least 2 are needed")
+            raise UserError(f"{self.origin}: {counted(total, 'example')} to train on, at least 2 are needed")
         test_size = 0.1 if self.test is None and stored.test is None else self.test
         if self.validation is None and stored.validation is None:
             raise UserError("data.validation=null: this source has no validation split of its own; give a number")

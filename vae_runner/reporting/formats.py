@@ -14,6 +14,11 @@ def number(value: float, digits: int = 5) -> str:
     return f"{value:.{digits}g}"
 
 
+def counted(count: int, what: str) -> str:
+    """1 example, 2 examples."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def cell(value: Any) -> str:
     """Any value of a table as short text; a missing one is a dash."""
     if value is None:

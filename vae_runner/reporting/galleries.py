@@ -38,8 +38,10 @@ def gallery(exhibits: Sequence[Exhibit], columns: int = 10) -> Image.Image:
     rows = []
     for exhibit in exhibits:
         limits = pictures.limits_of(exhibit.space, exhibit.ends)
-        samples = grids.grid(exhibit.samples, columns, title="samples, z from the prior", limits=limits)
-        title = "codes of test examples; grey: draws from the prior"
+        names = [""] * columns  # room for what stands above the interpolations, so that rows are level
+        title = "samples, z from the prior"
+        samples = grids.grid(exhibit.samples, column_labels=names, title=title, limits=limits)
+        title = "codes of test examples; crosses: draws from the prior"
         codes = latent_map(exhibit.codes, exhibit.labels, exhibit.space.class_names, prior=exhibit.prior, title=title)
         row = grids.beside([samples, _interpolations(exhibit, limits, samples.width), codes])
         rows += [grids.note(exhibit.name, row.width), row]

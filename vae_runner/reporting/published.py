@@ -12,6 +12,39 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
 NOT_TAKEN = "not taken"
+OF_A_SPLIT = (
+    *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
+    *("loss_reconstruction", "loss_kl", "loss_iw_bound"),
+)
+# names in summary.json, then groups of evaluation.json; an objective or factors of the data may bring others
+KNOWN = {
+    **dict.fromkeys(("test", "validation", "train", "train_running"), OF_A_SPLIT),
+    **dict.fromkeys(("parameters", "seconds", "steps", "epochs", "best_step", "best_epoch", "examples_per_second"), ()),
+    "likelihood": (
+        *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
+        *("log_likelihood_standard_error", "annealed_log_likelihood_standard_error", "annealed_acceptance"),
+        *("log_likelihood_of_these", "annealed_examples", "draws", "examples"),
+    ),
+    "latents": (
+        *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "examples"),
+        *("mutual_information_standard_error", "aggregate_kl_standard_error", "total_correlation_standard_error"),
+    ),
+    "reconstruction": ("error", "mean_squared_error", "distortion", "psnr", "ssim", "examples"),
+    "samples": (
+        *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
+        *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
+        *("copies_share_of_held_out", "copies_quantile", "features_accuracy", "samples", "neighbours"),
+    ),
+    "usefulness": (
+        *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
+        *("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette", "training_codes"),
+        *("ridge_r2", "ridge_strength"),
+    ),
+    "disentanglement": (
+        *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
+        *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

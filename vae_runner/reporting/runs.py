@@ -14,6 +14,8 @@ from vae_runner.run_directory import RunDirectory
 
 FIGURES = ("loss", "elbo", "log_px", "kl", "active_units", "mutual_information")
 
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+
 
 def overrides_of(directory: Path) -> list[str] | None:
     """The overrides a run was started with, as Hydra wrote them; None where it wrote none."""
@@ -82,7 +84,7 @@ def _natural(name: str) -> list[tuple[bool, int | str]]:
 
 
 def _as_columns(overrides: Sequence[str]) -> dict[str, Any]:
-    """`a=1` as a column a with the value 1, as YAML reads it."""
+    """`a=1` as a column a with the value 1, as YAML reads it, or Hydra, for which 1e30 is a number too."""
     pairs = (text.lstrip("+").partition("=")[::2] for text in overrides)
     return {key: _value(value) for key, value in pairs}
 
@@ -92,4 +94,6 @@ def _value(text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return float(value)
     return value if isinstance(value, int | float | str | bool) else text

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
+from vae_runner.reporting.formats import counted
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 from vae_runner.training import checkpoint
@@ -112,8 +113,8 @@ class Trainer:
         examples = len(experiment.data.train)
         if state["examples"] != examples:
             raise UserError(
-                f"resume={directory.path}: the data has {examples} examples to train on now, and the run began with "
-                f"{state['examples']}; bring them back, or start a new run"
+                f"resume={directory.path}: the data has {counted(examples, 'example')} to train on now, and the run "
+                f"began with {state['examples']}; bring them back, or start a new run"
             )
         steps = self.budget(examples).steps
         if state["step"] > steps:

@@ -54,6 +54,15 @@ def test_means_have_bars_of_their_deviations(axes_of):
     assert axes.containers[1][2] == ()
 
 
+def test_the_bars_are_whole(axes_of):
+    axes = axes_of([Point("a", 20, 80, errors=(30.0, 40.0)), Point("b", 10, 95)])
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    assert left < -10
+    assert right > 50
+    assert low < 40
+    assert high > 120
+
+
 @pytest.mark.parametrize("count", [1, 11, 40])
 def test_any_number_of_runs_is_drawn(count):
     assert rate_distortion([Point(f"run {i}", 10 + i, 80 - i / 2) for i in range(count)]).width > 500

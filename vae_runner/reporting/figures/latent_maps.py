@@ -29,7 +29,7 @@ def latent_map(
 
     codes: (N, *latent), flattened; two dimensions are shown as they are, more through their first two principal
     components, one as a histogram. labels: (N,) classes, or (N, F) factors of which the first is shown; a negative
-    class is hidden and drawn in grey. prior: samples from the prior (M, *latent), in pale grey behind the codes.
+    class is hidden and drawn in grey. prior: samples from the prior (M, *latent), grey crosses behind the codes.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -54,7 +54,7 @@ def latent_map(
         weights = np.full(len(behind), len(points) / len(behind))  # as many as there are codes
         axes.hist(behind[:, 0], bins=60, color="0.8", weights=weights, label="prior")
     elif behind is not None:
-        axes.scatter(behind[:, 0], behind[:, 1], s=8.0, color="0.75", label="prior", linewidths=0, zorder=0)
+        axes.scatter(behind[:, 0], behind[:, 1], s=14.0, marker="+", color="0.8", label="prior", linewidths=1, zorder=0)
     _draw_codes(figure, [axes], points, classes, class_names, coloured=labels is not None)
     return image_of(figure)
 
@@ -98,7 +98,7 @@ def latent_map_3d(
         axes.view_init(elev=20, azim=azimuth)
         axes.tick_params(labelsize=7)
         for axis, length in zip((axes.xaxis, axes.yaxis, axes.zaxis), sides, strict=True):
-            axis.labelpad = 4 / sides.mean()  # in points: those of a long axis lie flatter, nearer to its numbers
+            axis.labelpad = 4 + 20 * max(length - sides.mean(), 0.0)  # in points: a long axis lies flat
             axis.set_major_locator(MaxNLocator(max(1, round(5 * length))))
         axes.set_box_aspect(sides, zoom=ZOOM)
         axes.patch.set_alpha(0)

@@ -47,8 +47,13 @@ def rate_distortion(points: Sequence[Point], *, legend: str | None = None, title
     is_curve = len(points) > 1 and all(point.place is not None for point in points)
     figure = figure_of((6.4, 4.8), title)
     axes = figure.add_subplot()
-    (left, right), (low, high) = _limits(rates), _limits(distortions)
-    axes.set(xlim=(max(left, -EDGE * right / 2), right), ylim=(low, high), xlabel="rate: KL (nats)")
+    of_rates, of_distortions = (np.array([point.errors[i] or 0.0 for point in points]) for i in (0, 1))
+    (left, right), (low, high) = _limits(rates, of_rates), _limits(distortions, of_distortions)
+    axes.set(
+        xlim=(max(left, min(float((rates - of_rates).min()), 0.0) - EDGE * right / 2), right),
+        ylim=(low, high),
+        xlabel="rate: KL (nats)",
+    )
     axes.set_ylabel("distortion: $-\\log\\, p(x|z)$ (nats)")
     best = max(points, key=lambda point: point.elbo)
     _draw_elbos(axes, best)
@@ -73,9 +78,10 @@ def rate_distortion(points: Sequence[Point], *, legend: str | None = None, title
     return image_of(figure)
 
 
-def _limits(values: np.ndarray) -> tuple[float, float]:
-    margin = MARGIN * max(float(np.ptp(values)), 1.0)
-    return float(values.min()) - margin, float(values.max()) + margin
+def _limits(values: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    low, high = float((values - errors).min()), float((values + errors).max())
+    margin = MARGIN * max(high - low, 1.0)
+    return low - margin, high + margin
 
 
 def _draw_elbos(axes: "Axes", best: Point) -> None:

@@ -1,0 +1,28 @@
+"""The name of a figure that an experiment is held against."""
+
+from difflib import get_close_matches
+
+from vae_runner.config.names import nearest, one_of
+from vae_runner.reporting.published import KNOWN
+
+NEAR = 0.8  # of a name to a known one, from which it is taken for it: an objective may have terms of any other name
+
+
+def mistaken(figure: str) -> str | None:
+    """What is wrong with a name such as `test.elbo`, if anything is.
+
+    A name inside of a split or a group is wrong where it is close to a known one; others may be the user's own.
+    """
+    place, _, name = figure.partition(".")
+    if place not in KNOWN:
+        near = next((f"{key}.{figure}" for key, names in KNOWN.items() if figure in names), None)
+        near = near or (f"{found}.{name}".rstrip(".") if (found := nearest(place, KNOWN)) else None)
+        hint = f"did you mean {near}?" if near else one_of(KNOWN)
+        return f"neither summary.json nor evaluation.json has {place}; {hint}"
+    known = KNOWN[place]
+    if bool(name) != bool(known):
+        return f"must name a figure of {place}, as in {place}.{known[0]}" if known else f"{place} is a figure by itself"
+    if name in known or (place, name[:9]) == ("usefulness", "ridge_r2_") or name.rpartition("_")[2].isdecimal():
+        return None
+    near = get_close_matches(name, known, n=1, cutoff=NEAR)
+    return f"{place} has no {name}; did you mean {place}.{near[0]}?" if near else None
