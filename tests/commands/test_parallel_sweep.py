@@ -170,6 +170,12 @@ def test_no_process_at_all_is_refused(asked):
 
 
 @needs_joblib
+def test_a_word_for_the_number_of_processes_is_refused_with_what_is_allowed(capsys):
+    assert sweep("seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=x", *DEBUG) == 2
+    assert capsys.readouterr().err.strip() == "vae-run: hydra.launcher.n_jobs=x: must be a whole number"
+
+
+@needs_joblib
 def test_jobs_that_are_done_are_passed_over_in_one_line_each(capfd):
     for _ in range(2):
         assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 0

@@ -55,6 +55,22 @@ def test_every_job_has_its_own_directory_and_a_row(capsys):
     assert "test elbo" in capsys.readouterr().out
 
 
+def test_numbers_in_the_table_are_numbers_however_they_were_typed():
+    assert sweep("optimizer.lr=1e-3,2E-3", "hydra.sweep.dir=s") == 0
+    assert [row["optimizer.lr"] for row in rows()] == ["0.001", "0.002"]
+
+
+@pytest.mark.parametrize("said", ["SIGTERM", ""])
+def test_a_job_that_is_interrupted_before_it_trains_notes_the_signal(monkeypatch, said):
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt(*([said] if said else []))
+
+    monkeypatch.setattr("vae_runner.execute.build_experiment", stopped)
+    assert sweep("seed=0", "hydra.sweep.dir=s") == 130
+    status = json.loads(Path("s/0/status.json").read_text())
+    assert (status["state"], status["error"]) == ("interrupted", said or "SIGINT")
+
+
 def test_two_sweeps_never_share_a_directory():
     assert sweep("seed=0,1") == 0
     assert sweep("seed=0,1") == 0

@@ -159,7 +159,7 @@ def test_files_that_cannot_be_mapped_are_refused_with_what_to_do(tmp_path, endin
 
 def test_what_is_wrong_with_a_file_is_said_as_ever(tmp_path):
     (tmp_path / "x.npy").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="truncated, corrupt or not a .npy of numbers"):
+    with pytest.raises(UserError, match=r"truncated, corrupt or not a \.npy of numbers"):
         Arrays(path=str(tmp_path / "x.npy"), in_memory=False).open()
 
 

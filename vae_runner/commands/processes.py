@@ -32,7 +32,7 @@ def processes_for(n_jobs: Any, jobs: int | None) -> int:
 
     cores = cpu_count()
     if type(n_jobs) is not int or n_jobs == 0 or n_jobs < -cores:
-        fewer = f"; -2 to -{cores} leave cores free" if cores > 1 else ""
+        fewer = f", down to -{cores} for one alone" if cores > 1 else ""
         raise UserError(
             f"hydra.launcher.n_jobs={n_jobs}: must be a number of processes, or -1 for one on each core{fewer}"
         )

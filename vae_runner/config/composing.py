@@ -37,6 +37,9 @@ PLUGINS = {
     "launcher/ray": "ray",
 }
 
+# of Hydra's own settings
+OF_TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+
 
 def compose(overrides: Sequence[str], config_dir: str | Path | None = None, primary: Path | None = None) -> DictConfig:
     """The config of a command line, with its `hydra` node.
@@ -201,6 +204,10 @@ def explain(error: BaseException, tree: Tree) -> str:
     if match := re.search(r"Multiple values for ([^.]+)\. To override a value use 'override ([^:]+): ([^']+)'", text):
         where = tree.place_of(rf"- /?{match[2]}: *{match[3]}\b")
         return f"{match[1]} is chosen twice: in the defaults list, write `override /{match[2]}: {match[3]}`{where}"
+    if (match := re.search(r"Error merging override (\S+)", text)) and (
+        kind := re.search(r"could not be converted to (\w+)", str(error.__cause__))
+    ):
+        return f"{match[1]}: must be {OF_TYPES.get(kind[1], kind[1])}"
     if match := re.search(r"input '(\$\{[^']*)'", text):
         where = tree.place_of(re.escape(match[1]) + r"[^}]*$")
         return f"{match[1]}: cannot be read as an interpolation: a }} is missing{where}"

@@ -24,5 +24,5 @@ def mistaken(figure: str) -> str | None:
         return f"must name a figure of {place}, as in {place}.{known[0]}" if known else f"{place} is a figure by itself"
     if name in known or (place, name[:9]) == ("usefulness", "ridge_r2_") or name.rpartition("_")[2].isdecimal():
         return None
-    near = get_close_matches(name, known, n=1, cutoff=NEAR)
-    return f"{place} has no {name}; did you mean {place}.{near[0]}?" if near else None
+    alike = get_close_matches(name, known, n=1, cutoff=NEAR)
+    return f"{place} has no {name}; did you mean {place}.{alike[0]}?" if alike else None
