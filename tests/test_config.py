@@ -345,7 +345,9 @@ def test_a_mistake_on_the_command_line_is_told_in_one_line(tree: Path, override:
 
 
 def test_a_mistaken_option_of_hydras_own_is_told_with_those_it_has(tree: Path) -> None:
-    assert message(tree, "hydra/launcher=joblibb").startswith("hydra/launcher/joblibb: did you mean joblib? Hydra has basic")
+    assert message(tree, "hydra/launcher=joblibb").startswith(
+        "hydra/launcher/joblibb: did you mean joblib? Hydra has basic"
+    )
 
 
 def test_what_one_setting_needs_of_another_part_is_told(tree: Path) -> None:

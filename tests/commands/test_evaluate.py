@@ -8,6 +8,7 @@ import pytest
 from tests.commands.conftest import RUNS
 from vae_runner.cli import main
 from vae_runner.config.figures import mistaken
+from vae_runner.evaluation.groups import GROUPS
 from vae_runner.reporting.published import KNOWN
 
 
@@ -111,6 +112,10 @@ def test_annealing_is_a_second_opinion_on_the_likelihood(trained):
     assert found["annealed_log_likelihood"] == pytest.approx(found["log_likelihood_of_these"], abs=0.5)
 
 
+def test_figures_of_every_group_can_be_held_against_published_ones():
+    assert set(GROUPS) <= set(KNOWN)
+
+
 def test_every_group_is_taken_or_says_why_not(trained, capsys):
     run = trained("vae")
     capsys.readouterr()
@@ -155,6 +160,7 @@ def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
     assert {"anomaly", "usefulness", "samples"} <= set(written)
     assert 0 < written["anomaly"]["auc_negative_elbo"] < 1
     assert written["anomaly"]["left_out"] == "0"
+    assert {*written["anomaly"]} - {"left_out"} <= set(KNOWN["anomaly"])
     assert written["anomaly"]["draws"] == 3
     assert f"{written['anomaly']['auc_distortion']:.5g}" in capsys.readouterr().out
     validation = evaluated(run, "split=validation", only="anomaly")

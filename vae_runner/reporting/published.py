@@ -44,6 +44,14 @@ KNOWN = {
         *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
         *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
     ),
+    "anomaly": (
+        *(
+            f"{figure}_{score}{error}"
+            for score in ("negative_elbo", "negative_log_likelihood", "distortion", "reconstruction_error")
+            for figure, error in (("auc", ""), ("auc", "_standard_error"), ("average_precision", ""))
+        ),
+        *("anomalies", "examples", "draws"),
+    ),
 }
 
 
