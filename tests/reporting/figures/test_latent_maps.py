@@ -96,7 +96,7 @@ def test_three_latents_are_shown_as_they_are_and_more_by_their_components(monkey
     assert labels == [f"{nth} ({share:.0%})" for nth, share in zip(("1st", "2nd", "3rd"), shares, strict=True)]
 
 
-@pytest.mark.parametrize("spreads", [(1, 1, 1), (3, 1, 1), (900, 3, 1)])
+@pytest.mark.parametrize("spreads", [(1, 1, 1), (3, 1, 1), (1, 1, 3), (1, 3, 1), (900, 3, 1)])
 def test_nothing_of_three_dimensions_is_cut_off_and_no_scale_is_too_small_to_read(monkeypatch, spreads):
     from vae_runner.reporting.figures import latent_maps
 

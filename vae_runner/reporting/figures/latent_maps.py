@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ALIKE = 4.0  # times the smallest spread, up to which the largest is drawn on the same scale
 VIEWS = (-60.0, 30.0)  # degrees around the vertical axis: what one view hides the other shows
-ZOOM = 0.8  # of the axes in their place, which leaves room for their names
+ZOOM = 0.75  # of the axes in their place, which leaves room for their names
 
 
 def latent_map(
