@@ -21,7 +21,7 @@ def main(args: Sequence[str]) -> int:
     if line.multirun:
         if resumed(line):
             raise UserError("resume goes with one run; a sweep resumes by itself when given the same hydra.sweep.dir")
-        from vae_runner.commands.sweep import sweep
+        from vae_runner.commands.sweeping.sweep import sweep
 
         return sweep(line, args)
     return train_or_resume(line, args)

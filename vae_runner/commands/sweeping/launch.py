@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vae_runner.commands import worker
-from vae_runner.commands.processes import parallel_processes, processes_for
+from vae_runner.commands.sweeping import worker
+from vae_runner.commands.sweeping.processes import parallel_processes, processes_for
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
@@ -34,7 +34,7 @@ class Launch:
 
         Raises UserError where it cannot be.
         """
-        from vae_runner.commands import sweep_job
+        from vae_runner.commands.sweeping import job as sweep_job
 
         launcher = plain(config.hydra.launcher)["_target_"].rpartition(".")[2]
         if launcher == "BasicLauncher":
@@ -47,7 +47,7 @@ class Launch:
                 return cls(sweep_job.job, overrides)
             return cls(overrides=overrides, processes=processes, said=f", {processes} at a time")
         if launcher == "VectorizedLauncher":
-            from vae_runner.commands.vectorized import prepare
+            from vae_runner.commands.sweeping.vectorized import prepare
 
             prepare(config)
             return cls(sweep_job.Job.of)  # which its launcher then trains

@@ -15,8 +15,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from vae_runner import execute
-from vae_runner.commands.stacks import Alone, Together, stacks
-from vae_runner.commands.sweep_job import Job, run_here
+from vae_runner.commands.sweeping.job import Job, run_here
+from vae_runner.commands.sweeping.stacks import Alone, Together, stacks
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting.console import Progress, no_file, one_of_several

@@ -13,8 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
-from vae_runner.commands.launch import Launch
 from vae_runner.commands.places import TIME, claim, override, place
+from vae_runner.commands.sweeping.launch import Launch
 from vae_runner.config import Tree, check, compose, sweep_jobs
 from vae_runner.config.composing import plain
 from vae_runner.config.saved import BUDGET

@@ -60,7 +60,7 @@ def job(config: DictConfig) -> float | None:
 def _job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
-    from vae_runner.commands.sweep_job import Job
+    from vae_runner.commands.sweeping.job import Job
     from vae_runner.execute import Interrupted
     from vae_runner.reporting.console import lines_of_job
     from vae_runner.reporting.formats import duration, number

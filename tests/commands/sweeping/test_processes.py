@@ -14,9 +14,9 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from vae_runner.cli import main
-from vae_runner.commands import worker
-from vae_runner.commands.launch import Launch
-from vae_runner.commands.processes import processes_for
+from vae_runner.commands.sweeping import worker
+from vae_runner.commands.sweeping.launch import Launch
+from vae_runner.commands.sweeping.processes import processes_for
 from vae_runner.config import compose
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory

@@ -170,8 +170,8 @@ def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
 
 
 def test_a_sweeper_is_given_the_monitored_figure():
-    from vae_runner.commands import sweep_job
     from vae_runner.commands.hydra_app import run_hydra
+    from vae_runner.commands.sweeping import job as sweep_job
 
     returned = []
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from vae_runner.commands import worker
+from vae_runner.commands.sweeping import worker
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 

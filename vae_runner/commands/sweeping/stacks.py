@@ -10,7 +10,7 @@ import torch
 
 from vae_runner import execute
 from vae_runner.build import build_trainer
-from vae_runner.commands.sweep_job import Job
+from vae_runner.commands.sweeping.job import Job
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.reporting.flatten import flatten
 from vae_runner.training.experiment import Experiment

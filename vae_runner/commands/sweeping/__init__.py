@@ -1,0 +1,1 @@
+"""Sweeps: their jobs one after another, in parallel processes, or several as one."""
