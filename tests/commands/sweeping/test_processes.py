@@ -21,7 +21,7 @@ from vae_runner.config import compose
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 DEBUG = ["trainer=debug", "architecture.width=8"]
 LONG = [*DEBUG, "trainer.steps=1000", "trainer.log_steps=10", "trainer.validation_steps=1000"]
 PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
