@@ -53,7 +53,7 @@ def kept(draw: Callable[[int], Tensor], whole: int, processes: int) -> list[Tens
         (lambda n: noise.normal((n, 3)), 0),
         (lambda n: noise.normal((4, n, 3), 1), 1),
         (lambda n: noise.uniform_like(torch.zeros(n, 2)), 0),
-        (lambda n: noise.exponential((n,)), 0),
+        (lambda n: noise.exponential(torch.ones(1), (n,)), 0),
         (lambda n: noise.integers(10, (n, 2)), 0),
         (lambda n: noise.Dropout(0.5)(torch.ones(n, 6)), 0),
         (lambda n: noise.Dropout(0.5)(torch.ones(5, n, 6).transpose(0, 1)), 0),

@@ -130,7 +130,7 @@ def test_nan_and_infinite_values_are_refused_with_the_split_and_the_example(valu
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_fewer_than_two_examples_are_refused(n):
-    with pytest.raises(UserError, match=f"{n} examples to train on, at least 2"):
+    with pytest.raises(UserError, match=f"{n} examples? to train on, at least 2"):
         InMemory(numbered(n), own={"test": numbered(5)}).open()
 
 
