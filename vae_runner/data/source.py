@@ -214,7 +214,9 @@ class Source:
 def _of_other_classes(examples: Examples, indices: Tensor, left_out: tuple[int, ...]) -> Tensor:
     """Those of the indices (n,) at which examples are of none of these classes."""
     y = getattr(examples, "y", None)
-    return indices if y is None or not left_out else indices[~torch.isin(y[indices], torch.tensor(left_out, dtype=y.dtype))]
+    if y is None or not left_out:
+        return indices
+    return indices[~torch.isin(y[indices], torch.tensor(left_out, dtype=y.dtype))]
 
 
 def _count(key: str, value: float | None, total: int) -> int:
