@@ -22,11 +22,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from jobs import JOBS, Job
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from jobs import JOBS, Job  # noqa: E402
-
 WAYS = {"tutorial": "the tutorial's way", "pythae": "pythae", "bare": "a bare loop"}
 FIT, STEPS = "vae-run train, the whole fit", "vae-run train, its steps"
 

@@ -132,26 +132,17 @@ def mnist() -> tuple[Tensor, Tensor] | None:
     return train, test
 
 
+def of_colour(side: int, counts: tuple[int, int]) -> Job:
+    shape = (3, side, side)
+    return Job(f"conv{side}", 1, ["architecture=conv"], shape=shape, counts=counts, network=lambda: conv(side))
+
+
 JOBS = {
     job.name: job
     for job in (
         Job("mlp", 10, ["architecture.depth=1"], shape=(1, 28, 28), counts=(60_000, 10_000), network=mlp),
-        Job(
-            "conv32",
-            1,
-            ["architecture=conv"],
-            shape=(3, 32, 32),
-            counts=(6_000, 500),
-            network=lambda: conv(32),
-        ),
-        Job(
-            "conv64",
-            1,
-            ["architecture=conv"],
-            shape=(3, 64, 64),
-            counts=(1_500, 200),
-            network=lambda: conv(64),
-        ),
+        of_colour(32, (6_000, 500)),
+        of_colour(64, (1_500, 200)),
         Job(
             "recurrent",
             1,

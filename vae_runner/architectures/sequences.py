@@ -91,9 +91,11 @@ class Encoder(nn.Module):
         return self.dropout(self.read(h, there)), there
 
     def read(self, h: Tensor, there: Tensor) -> Tensor:
+        """Features of each step (N, T, size) from inputs (N, T, inputs); there (N, T): which steps there are."""
         raise NotImplementedError
 
     def summary(self, h: Tensor, there: Tensor) -> Tensor:
+        """One vector (N, *shape) from the features of each step (N, T, size)."""
         raise NotImplementedError
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
+from vae_runner.commands.one_run import FAILED, INTERRUPTED
 from vae_runner.commands.places import TIME, claim, override, place
 from vae_runner.commands.sweeping.launch import Launch
 from vae_runner.config import Tree, check, compose, sweep_jobs
@@ -25,7 +26,6 @@ from vae_runner.run_directory import RunDirectory, write_bytes
 log = logging.getLogger("vae_runner")
 
 JOB_NUMBER = "${hydra.job.num}"
-INTERRUPTED, FAILED = 130, 1
 
 
 def sweep(line: CommandLine, args: Sequence[str]) -> int:
