@@ -76,6 +76,32 @@ def test_an_unknown_key_in_a_file_is_refused_with_its_line(tmp_path):
     assert said[1].endswith("line 7)")
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            "{latent_dims=5: 3}",
+            "published.values: latent_dims=5: there is no setting latent_dims; did you mean latent_dim",
+        ),
+        ("{latent_dim=5: high}", "published.values={latent_dim=5:high}: its entry latent_dim=5: high must be a number"),
+    ],
+)
+def test_the_settings_of_published_values_are_checked(values, said, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    body = "# @package _global_\n# mine\npublished:\n  figure: test.elbo\n  value: -1\n  tolerance: 1\n  source: me\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"{body}  values: {values}\n")
+    assert refused("experiment=mine", config_dir=tmp_path).startswith(said)
+
+
+def test_every_setting_of_published_values_is_one_of_its_experiment():
+    for experiment, file in TREE.options("experiment").items():
+        check(config := compose([f"experiment={experiment}"]))
+        published = Published.of(config, file)
+        for typed in (published and published.values) or {}:
+            swept = config_of(f"experiment={experiment}", *typed.split())
+            assert published.for_run(swept).value == published.values[typed]
+
+
 def test_a_run_goes_on_with_another_published_figure():
     before = {"published": None, "latent_dim": 2}
     require_same(before, {"published": {"figure": "test.elbo", "value": 1.0}, "latent_dim": 2})

@@ -105,3 +105,12 @@ def test_the_bound_of_an_importance_weighted_run_is_shown_with_its_draws():
 def test_a_config_with_a_broken_published_figure_is_refused(refused):
     make(Path("a"), published={"value": 3})
     assert "published: must have figure, value, tolerance and source" in refused("compare", "a")
+
+
+def test_each_job_of_a_sweep_is_held_against_the_value_of_its_settings():
+    swept = {**PAPER, "value": None, "values": {"latent_dim=2": -101.0, "latent_dim=4": -90.0}}
+    for latent_dim in (2, 4, 8):
+        make(Path(f"runs/{latent_dim}"), figures=nats(-100.5), published=swept, latent_dim=latent_dim)
+    rows = compared("runs", "sort=run")
+    assert [row["verdict"] for row in rows] == ["within 1", "worse by 10.5", ""]
+    assert [row["published"] for row in rows] == ["-101.0", "-90.0", ""]

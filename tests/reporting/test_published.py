@@ -55,5 +55,36 @@ def test_that_of_a_config_is_read_and_a_wrong_one_refused():
     given = {"figure": "test.elbo", "value": -100.0, "tolerance": 1.0, "source": "a paper"}
     assert Published.of({"published": given}, file) == held()
     assert str(held()) == "test.elbo -100 ± 1 (a paper)"
-    with pytest.raises(UserError, match=r"config\.yaml: published: must have figure, value, tolerance and source"):
+    with pytest.raises(UserError, match=r"config\.yaml: published: must have figure, value, tolerance and source, may"):
         Published.of({"published": {"value": 3}}, file)
+
+
+def swept(value=-10.0):
+    values = {"objective.samples=5": -8.0, "objective.samples=5 latent_dim=2": -7.0, "data.leave_out=[3]": -6.0}
+    return Published(figure="test.elbo", value=value, values=values, tolerance=1.0, source="a paper")
+
+
+@pytest.mark.parametrize(
+    ("config", "value"),
+    [
+        ({}, -10.0),
+        ({"objective": {"samples": 1}}, -10.0),
+        ({"objective": {"samples": 5}}, -8.0),
+        ({"objective": {"samples": 5}, "latent_dim": 2}, -7.0),
+        ({"objective": None, "data": {"leave_out": [3]}}, -6.0),
+        ({"data": {"leave_out": [3, 4]}}, -10.0),
+    ],
+)
+def test_a_run_of_a_sweep_is_held_against_the_value_of_its_settings(config, value):
+    assert swept().for_run(config) == held(value=value)
+
+
+def test_a_run_that_no_value_is_of_is_held_against_none():
+    assert swept(value=None).for_run({"latent_dim": 2}) is None
+    assert swept(value=None).for_run({"objective": {"samples": 5}}) == held(value=-8.0)
+
+
+def test_all_values_are_shown_with_what_is_typed_for_them():
+    values = "-8 with objective.samples=5, -7 with objective.samples=5 latent_dim=2, -6 with data.leave_out=[3]"
+    assert str(swept()) == f"test.elbo -10, {values} ± 1 (a paper)"
+    assert str(swept(value=None)) == f"test.elbo {values} ± 1 (a paper)"

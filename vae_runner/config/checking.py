@@ -11,14 +11,14 @@ from omegaconf import DictConfig
 
 from vae_runner.config.composing import choices_of, composed_files, loader_of, plain, resolved, tree_of
 from vae_runner.config.figures import mistaken
-from vae_runner.config.names import keys_of
+from vae_runner.config.names import keys_of, nearest_key
 from vae_runner.config.recipes import contested
 from vae_runner.config.signatures import Setting, resolve_target, settings_of
 from vae_runner.config.tree import RECIPES, place
 from vae_runner.config.unknown import line_of, unknown_key
 from vae_runner.config.values import complaint, write
 from vae_runner.errors import UserError
-from vae_runner.reporting.published import Published
+from vae_runner.reporting.published import Published, settings_typed
 from vae_runner.settings import Range
 
 MISSING = "???"
@@ -71,10 +71,7 @@ class _Checker:
         top_level = {key: value for key, value in self.values.items() if key not in self.tree.nodes}
         self._check_settings("", top_level, self.handed_down)
         if isinstance(published := self.values.get("published"), dict):
-            self.known |= {f"published.{name}" for name in settings_of(Published)}
-            self._check_settings("published.", published, settings_of(Published))
-            if isinstance(figure := published.get("figure"), str) and (words := mistaken(figure)):
-                self.problems.append(f"{self._shown('published.figure', figure)}: {words}")
+            self._check_published(published)
         classes: dict[str, type] = {}
         for group in self.tree.nodes:
             if group not in self.values:
@@ -87,6 +84,21 @@ class _Checker:
         self.problems += contested(self.config, self.choices, self.tree)
         if not self.problems:
             self._check_requirements(classes)
+
+    def _check_published(self, published: dict[str, Any]) -> None:
+        settings = settings_of(Published)
+        self.known |= {f"published.{name}" for name in settings}
+        self._check_settings("published.", published, settings)
+        if isinstance(figure := published.get("figure"), str) and (words := mistaken(figure)):
+            self.problems.append(f"{self._shown('published.figure', figure)}: {words}")
+        values = published.get("values")
+        for typed in values if isinstance(values, dict) else ():
+            for key, _ in settings_typed(typed):
+                if key not in self.known:
+                    where = self._origin("published.values")
+                    near = nearest_key(key, self.known)
+                    hint = f"; did you mean {near}?" if near else ""
+                    self.problems.append(f"published.values: {typed}: there is no setting {key}{hint}{where}")
 
     def _check_node(self, key: str, node: Any) -> type | None:
         """A mapping with a `_target_`: its class, if that could be found."""

@@ -15,9 +15,10 @@ CHOICES = "choices"  # the options that a config was composed from, kept beside 
 
 BUDGET = ("epochs", "steps", "default_steps", "early_stopping")  # of the trainer: how long a run is
 
-# what may change when a run is continued: how long, where and what it is held against, never what is trained
+ABOUT = ("published", CHOICES)  # what says something of a run and does nothing to it
+
+# what may change when a run is continued: how long and where, never what is trained
 CONTINUABLE = {
-    *("published", *(f"published.{key}" for key in ("figure", "value", "tolerance", "source"))),
     *(f"trainer.{key}" for key in (*BUDGET, "device", "nonfinite", "gradient_clip")),
     *(f"trainer.{key}" for key in ("log_steps", "evaluation_examples", "deterministic")),
     *(f"trainer.{what}_{unit}" for what in ("validation", "checkpoint") for unit in ("epochs", "steps")),
@@ -65,7 +66,7 @@ def continued(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
 def require_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Raises UserError where two configs are not of one run: they may differ in how long and where, and no more."""
     for key, old, new in _differences(dict(before), dict(after)):
-        if key not in CONTINUABLE and not key.startswith(f"{CHOICES}."):
+        if key not in CONTINUABLE and key.partition(".")[0] not in ABOUT:
             raise UserError(
                 f"{key}={new}: the run to resume was started with {key}={old}, which stays; "
                 "start a new run for another value"

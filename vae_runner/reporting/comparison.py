@@ -130,7 +130,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     configs = [runs.config_of(directory) for directory in directories]
     settings = [runs.settings_in(config) for config in configs]
     files = [RunDirectory(directory).config for directory in directories]
-    published = [Published.of(config, file) for config, file in zip(configs, files, strict=True)]
+    published = [_held(config, file) for config, file in zip(configs, files, strict=True)]
     names = short_names(directories)
     rows = []
     for directory, name, given, held in zip(directories, names, settings, published, strict=True):
@@ -154,6 +154,11 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     different = told_apart(settings, overridden)
     by_hand = [key for key in different if key in overridden]
     return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split, published)
+
+
+def _held(config: dict[str, Any], file: Path) -> Published | None:
+    published = Published.of(config, file)
+    return published and published.for_run(config)
 
 
 def held_against(published: Published, ours: float | None, **spread: float | None) -> dict[str, Any]:

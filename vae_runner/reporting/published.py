@@ -1,9 +1,11 @@
 """What an experiment is held against: a published figure, and how near one of ours is to it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
+
+import yaml
 
 from vae_runner.errors import UserError
 from vae_runner.reporting.better import is_better_high
@@ -60,14 +62,17 @@ class Published:
     """`published:` of an experiment.
 
     figure: which of ours it is held against, by its place in summary.json, as in test.elbo, or in evaluation.json, as
-    in likelihood.log_likelihood. value: the published one, in the units of ours and with its sign. tolerance: how far
-    from it ours may be, either way, and still count as the same. source: who published it, and of what.
+    in likelihood.log_likelihood. value: the published one, in the units of ours and with its sign; null where there is
+    none but of the values. values: those of a run with other settings, by what is typed for it, such as
+    `objective.samples=5`. tolerance: how far from it ours may be, either way, and still count as the same. source: who
+    published it, and of what.
     """
 
     figure: str
-    value: float
+    value: float | None
     tolerance: Annotated[float, Range(0)]
     source: str
+    values: dict[str, float] | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any], file: Path) -> "Published | None":
@@ -77,15 +82,29 @@ class Published:
         try:
             return cls(**config["published"])
         except TypeError as error:
-            raise UserError(f"{file}: published: must have figure, value, tolerance and source, and no more") from error
+            raise UserError(
+                f"{file}: published: must have figure, value, tolerance and source, may have values, and no more"
+            ) from error
+
+    def for_run(self, config: Mapping[str, Any]) -> "Published | None":
+        """What a run with that config is held against: of the values that are of such a run, that with most settings.
+
+        None where none is.
+        """
+        fitting = {
+            typed: value
+            for typed, value in (self.values or {}).items()
+            if all(_at(key, config) == given for key, given in settings_typed(typed))
+        }
+        best = max(fitting, key=lambda typed: len(typed.split()), default=None)
+        value = self.value if best is None else fitting[best]
+        return None if value is None else replace(self, value=value, values=None)
 
     def ours(self, run: RunDirectory) -> float | None:
         """The figure of a run, or None where it was not taken; groups of evaluation.json count if of test examples."""
         evaluation = run.evaluation()
         for written in (run.summary(), evaluation if evaluation.get("groups_of") == "test" else {}):
-            found: Any = written
-            for key in self.figure.split("."):
-                found = found.get(key) if isinstance(found, dict) else None
+            found = _at(self.figure, written)
             if isinstance(found, int | float):
                 return found
         return None
@@ -94,6 +113,7 @@ class Published:
         """Whether ours is the same within the tolerance; if not, which is better and by how much."""
         if ours is None:
             return NOT_TAKEN
+        assert self.value is not None, "of no run in particular"
         difference = ours - self.value
         if abs(difference) <= self.tolerance:
             return f"within {number(self.tolerance)}"
@@ -101,4 +121,21 @@ class Published:
         return f"{'better' if better else 'worse'} by {number(abs(difference), 3)}"
 
     def __str__(self) -> str:
-        return f"{self.figure} {number(self.value)} ± {number(self.tolerance)} ({self.source})"
+        values = [] if self.value is None else [number(self.value)]
+        values += [f"{number(value)} with {typed}" for typed, value in (self.values or {}).items()]
+        return f"{self.figure} {', '.join(values)} ± {number(self.tolerance)} ({self.source})"
+
+
+def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
+    """The settings in `key=value key=value`, with their values as YAML has them."""
+    for word in words.split():
+        key, _, value = word.partition("=")
+        yield key, yaml.safe_load(value)
+
+
+def _at(key: str, config: Mapping[str, Any]) -> Any:
+    """The value at a dotted key, None where there is none."""
+    found: Any = config
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
