@@ -75,11 +75,11 @@ def console_logging() -> Iterator[None]:
 
 
 @contextmanager
-def lines_of_job(number: int) -> Iterator[None]:
-    """The same where several processes write to one output: messages begin with the job's number; no progress."""
+def lines_of_process(prefix: str = "") -> Iterator[None]:
+    """The same where several processes write to one output: messages begin with a prefix; no progress."""
     console.shared = True
     try:
-        with _handling(_ConsoleHandler(f"job {number}: ")):
+        with _handling(_ConsoleHandler(prefix)):
             yield
     finally:
         console.shared = False

@@ -7,11 +7,13 @@ from PIL import Image
 
 from vae_runner.run_directory import write_bytes
 
+COMPRESSION = 3  # takes half as long as the usual 6, for files a fifth larger
+
 
 def png(image: Image.Image) -> bytes:
     """The picture as the bytes of a PNG file; equal pictures give equal bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    image.save(buffer, format="PNG", compress_level=COMPRESSION)
     return buffer.getvalue()
 
 

@@ -49,14 +49,17 @@ class TensorBoard:
         if split:
             self._lay_out(split, [name for name, value in values.items() if value is not None])
 
-    def image(self, tag: str, image: Image.Image, step: int) -> None:
-        """A picture as it is, to the pixel."""
+    def image(self, tag: str, image: Image.Image, step: int, encoded: bytes | None = None) -> None:
+        """A picture as it is, to the pixel. encoded: the same as a PNG, where there is one."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        encoded = Summary.Image(
-            height=image.height, width=image.width, colorspace=len(image.getbands()), encoded_image_string=png(image)
+        content = Summary.Image(
+            height=image.height,
+            width=image.width,
+            colorspace=len(image.getbands()),
+            encoded_image_string=encoded or png(image),
         )
-        self._add(Summary(value=[Summary.Value(tag=tag, image=encoded)]), step)
+        self._add(Summary(value=[Summary.Value(tag=tag, image=content)]), step)
 
     def histogram(self, tag: str, values: Values, step: int) -> None:
         """The distribution of some values; those that are not finite are left out."""

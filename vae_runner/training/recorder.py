@@ -14,13 +14,14 @@ from vae_runner.data.space import Batch
 from vae_runner.data.tokens import to_text
 from vae_runner.evaluation.evaluate import Evaluation, Preserved
 from vae_runner.evaluation.traversals import traverse
-from vae_runner.reporting import pictures, png
+from vae_runner.reporting import pictures
 from vae_runner.reporting.console import Progress
 from vae_runner.reporting.figures import kl_bars, latent_map
 from vae_runner.reporting.flatten import flatten
+from vae_runner.reporting.png import png
 from vae_runner.reporting.tensorboard import TensorBoard
 from vae_runner.reporting.traversals import draw_traversals
-from vae_runner.run_directory import RunDirectory
+from vae_runner.run_directory import RunDirectory, write_bytes
 from vae_runner.training.budget import Budget
 from vae_runner.training.experiment import Experiment
 
@@ -181,8 +182,9 @@ class Recorder:
         self.tensorboard.embedding(evaluation.codes[:n], y, images, done, class_names=names, limits=self.limits)
 
     def _picture(self, path: Path, tag: str, image: Image.Image, done: int) -> None:
-        png.save(self.directory.images / path, image)
-        self.tensorboard.image(tag, image, done)
+        encoded = png(image)
+        write_bytes(self.directory.images / path, encoded)
+        self.tensorboard.image(tag, image, done, encoded)
 
     def _when(self, done: int) -> str:
         epoch, rest = divmod(done, self.budget.steps_per_epoch)

@@ -80,9 +80,9 @@ def test_jobs_run_in_processes_of_one_thread_and_print_whole_lines(capfd, monkey
     assert "steps/s" in Path("s/0/train.log").read_text()
 
 
-def start(*args: str) -> subprocess.Popen:
+def start(*args: str, launcher: list[str] = PARALLEL) -> subprocess.Popen:
     """The sweep as a user starts it in a terminal: a group of processes of its own."""
-    command = [sys.executable, "-m", "vae_runner", "train", "-m", *args, "hydra.sweep.dir=s", *PARALLEL, *LONG]
+    command = [sys.executable, "-m", "vae_runner", "train", "-m", *args, "hydra.sweep.dir=s", *launcher, *LONG]
     return subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -128,6 +128,21 @@ def test_ctrl_c_interrupts_every_run_and_the_same_command_does_the_rest():
     for run in done:
         steps = [line["step"] for line in run.read_metrics() if line["split"] == "train"]
         assert steps == [1, *range(10, 1001, 10)]
+
+
+def test_ctrl_c_interrupts_every_run_of_every_stack_and_the_same_command_does_the_rest():
+    stacks = ["hydra/launcher=vectorized", "hydra.launcher.n_jobs=2", "hydra.launcher.at_once=2"]
+    process = start("seed=range(6)", launcher=stacks)
+    wait_for_steps(0, 1, 2, 3)
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert states() == ["interrupted"] * 4 + ["pending"] * 2
+    assert "Traceback" not in printed
+    assert group_is_empty(process.pid)
+    assert all(RunDirectory(f"s/{job}").last.is_file() for job in range(4))
+    assert sweep("seed=range(6)", *stacks, *LONG) == 0
+    assert states() == ["completed"] * 6
 
 
 @needs_joblib

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vae_runner.cli import main
+from vae_runner.commands.sweeping import vectorized
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.fitting import Fitting
@@ -18,6 +19,7 @@ from vae_runner.training.stacked.steps import StackedSteps
 
 DEBUG = ["trainer=debug", "architecture.width=8", "latent_dim=3"]
 VECTORIZED = "hydra/launcher=vectorized"
+HERE = "hydra.launcher.n_jobs=1"  # in this process
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,8 @@ def stacked(monkeypatch) -> list[int]:
 
 
 def sweep(*args: str, launcher: str = VECTORIZED, where: str = "s") -> int:
-    return main(["train", "-m", launcher, *DEBUG, *args, f"hydra.sweep.dir={where}"])
+    here = [HERE] if launcher == VECTORIZED else []
+    return main(["train", "-m", launcher, *here, *DEBUG, *args, f"hydra.sweep.dir={where}"])
 
 
 def rows(where: str = "s") -> list[dict[str, str]]:
@@ -216,3 +219,42 @@ def test_options_of_the_users_own_stack_too(stacked, tmp_path):
     (own / "light.yaml").write_text("# @package _global_\nkl:\n  weight: 0.1\n")
     assert sweep("variant=vae,light", "seed=0,1", "--config-dir", str(tmp_path / "own")) == 0
     assert stacked == [4]
+
+
+def test_processes_share_the_jobs_and_each_trains_its_own_as_one(capfd):
+    jobs = ["seed=0,1,2", "optimizer.lr=1e-3,-1", "kl.weight=1,2"]
+    assert main(["train", "-m", VECTORIZED, "hydra.launcher.n_jobs=2", *DEBUG, *jobs, "hydra.sweep.dir=s"]) == 1
+    found = {row["job"]: row["state"] for row in rows()}
+    failed = [job for job, row in zip(found, rows(), strict=True) if row["optimizer.lr"] == "-1"]
+    assert {job for job, state in found.items() if state == "failed"} == {*failed}
+    assert len(failed) == 6
+    assert {*found.values()} == {"completed", "failed"}
+    processes = {json.loads(Path("s", job, "status.json").read_text())["pid"] for job in found}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].endswith("in 2 processes")
+    assert sum("are trained as one" in line for line in lines) == 2
+    for job in found:
+        (last,) = [line for line in lines if line.startswith(f"job {job}: ")][-1:]
+        assert ("optimizer.lr=-1" if job in failed else "done in") in last
+
+
+@pytest.mark.parametrize(
+    ("typed", "jobs", "device", "processes"),
+    [(None, 16, "cpu", 2), (None, 3, "cpu", 1), (None, None, "cpu", 1), (1, 16, "cpu", 1), (2, 16, "cpu", 2)],
+)
+def test_a_process_has_two_jobs_at_least_unless_it_is_said_otherwise(monkeypatch, typed, jobs, device, processes):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    assert vectorized._processes(typed, device, jobs) == processes
+
+
+def test_one_process_has_a_gpu_for_itself(monkeypatch):
+    monkeypatch.setattr(vectorized, "choose_device", torch.device)
+    assert vectorized._processes(None, "cuda", 64) == 1
+
+
+def test_processes_that_cannot_be_are_refused(capsys, tmp_path):
+    assert main(["train", "-m", VECTORIZED, "hydra.launcher.n_jobs=0", *DEBUG, "seed=0,1", "hydra.sweep.dir=s"]) == 2
+    assert "hydra.launcher.n_jobs=0: must be a number of processes" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -87,12 +87,13 @@ def job(config: DictConfig) -> float | None:
 
     Raises whatever broke it, and KeyboardInterrupt, which ends the sweep, where it was asked to stop.
     """
-    return run_here(Job.of(config))
+    this = Job.of(config)
+    return run_here(this, f"job {this.number}: ")
 
 
-def run_here(job: Job) -> float | None:
-    """As `job`."""
+def run_here(job: Job, name: str = "") -> float | None:
+    """As `job`. name: what its messages begin with."""
     try:
-        return job.run(f"job {job.number}: ")
+        return job.run(name)
     except execute.Interrupted as error:
         raise KeyboardInterrupt from error

@@ -49,8 +49,10 @@ class Launch:
         if launcher == "VectorizedLauncher":
             from vae_runner.commands.sweeping.vectorized import prepare
 
-            prepare(config)
-            return cls(sweep_job.Job.of)  # which its launcher then trains
+            processes = prepare(config, jobs)
+            said = f", in {processes} processes" if processes > 1 else ""
+            # its launcher trains what the task says
+            return cls(sweep_job.Job.of, [f"hydra.launcher.n_jobs={processes}"], processes, said)
         if launcher == "SlurmLauncher":
             if shutil.which("srun") is None:
                 raise UserError("hydra/launcher: there is no Slurm here (no srun); type this on a node of the cluster")

@@ -37,19 +37,36 @@ class Alone:
     why: str = ""
 
 
-def stacks(jobs: Sequence[Job], at_once: int) -> Iterator[Together | Alone]:
-    """All jobs, `at_once` together at most. What is built is built when it is asked for."""
-    groups: dict[str, list[Job]] = {}
+@dataclass
+class Group:
+    """Jobs whose configs let them be trained as one; why: what keeps a single one from it."""
+
+    jobs: list[Job]
+    why: str = ""
+
+
+def groups(jobs: Sequence[Job], at_once: int) -> list[Group]:
+    """All jobs, `at_once` in a group at most."""
+    alike: dict[str, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(json.dumps(form_of(job.values), sort_keys=True, default=str), []).append(job)
-    for group in groups.values():
-        if len(group) == 1:
-            others = [other for other in groups.values() if other is not group]
-            yield Alone(group[0], _difference(group[0], max(others, key=len)[0]) if others else "")
+        alike.setdefault(json.dumps(form_of(job.values), sort_keys=True, default=str), []).append(job)
+    found = []
+    for members in alike.values():
+        if len(members) == 1 and len(alike) > 1:
+            others = [other for other in alike.values() if other is not members]
+            found.append(Group(members, _difference(members[0], max(others, key=len)[0])))
             continue
-        size = math.ceil(len(group) / math.ceil(len(group) / at_once))  # none is left over, if it can be helped
-        for start in range(0, len(group), size):
-            yield from _of_one_form(group[start : start + size])
+        size = math.ceil(len(members) / math.ceil(len(members) / at_once))  # none is left over, if it can be helped
+        found += [Group(members[start : start + size]) for start in range(0, len(members), size)]
+    return found
+
+
+def stacks(group: Group) -> Iterator[Together | Alone]:
+    """What of a group can be trained as one after all. What is built is built when it is asked for."""
+    if len(group.jobs) == 1:
+        yield Alone(group.jobs[0], group.why)
+        return
+    yield from _of_one_form(group.jobs)
 
 
 def form_of(values: dict[str, Any]) -> dict[str, Any]:

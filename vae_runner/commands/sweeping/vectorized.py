@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from vae_runner import execute
+from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.job import Job, run_here
-from vae_runner.commands.sweeping.stacks import Alone, Together, stacks
+from vae_runner.commands.sweeping.processes import processes_for
+from vae_runner.commands.sweeping.stacks import Alone, Group, Together, groups, stacks
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.reporting.console import Progress, no_file, one_of_several
+from vae_runner.training.device import choose_device
 from vae_runner.training.signals import GracefulStop
 from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.trainer import Due, Training
@@ -31,24 +35,41 @@ TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
 Outcome = float | BaseException | None  # what a sweeper optimises, or what broke the job
 
 
-def prepare(config: DictConfig) -> None:
-    """Makes the launcher known to Hydra. Raises UserError where its settings cannot be."""
-    at_once = plain(config.hydra.launcher)["at_once"]
+def prepare(config: DictConfig, jobs: int | None) -> int:
+    """Makes the launcher known to Hydra. jobs: how many there are, where that is known.
+
+    Returns the number of processes that they are divided among. Raises UserError where its settings cannot be.
+    """
+    settings = plain(config.hydra.launcher)
+    at_once = settings["at_once"]
     if not isinstance(at_once, int) or at_once < 2:
         raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2")
     # Hydra takes launchers from the package hydra_plugins alone, which is there where some other plugin is installed
     Plugins.instance().register(VectorizedLauncher)
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     package.vae_runner = sys.modules[__name__]  # type: ignore[attr-defined]
+    return _processes(settings["n_jobs"], config.trainer.device, jobs)
+
+
+def _processes(n_jobs: int | None, device: str, jobs: int | None) -> int:
+    """As many as there are cores, where a process has two jobs at least; one has a GPU for itself."""
+    if n_jobs is not None:
+        return processes_for(n_jobs, jobs)
+    if jobs is None or jobs < 4 or choose_device(device).type != "cpu":
+        return 1
+    return processes_for(-1, jobs // 2)
 
 
 class VectorizedLauncher(Launcher):
-    """Its task, `Job.of`, says what a job is and does nothing; at_once: jobs that are trained as one, at most."""
+    """Its task, `Job.of`, says what a job is and does nothing.
+
+    at_once: jobs that are trained as one, at most. n_jobs: processes that they are divided among.
+    """
 
     __module__ = TARGET.rpartition(".")[0]
 
-    def __init__(self, at_once: int) -> None:
-        self.at_once = at_once
+    def __init__(self, at_once: int, n_jobs: int) -> None:
+        self.at_once, self.n_jobs = at_once, n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task, self.config = hydra_context, task_function, config
@@ -60,7 +81,7 @@ class VectorizedLauncher(Launcher):
             self._prepared(number, overrides) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
         ]
         prepared = [done for done in returns if done.status is JobStatus.COMPLETED]
-        outcomes = run_jobs([done.return_value for done in prepared], self.at_once)
+        outcomes = run_jobs([done.return_value for done in prepared], self.at_once, self.n_jobs)
         for done in prepared:
             outcome = outcomes[done.return_value.number]
             done.status = JobStatus.FAILED if isinstance(outcome, BaseException) else JobStatus.COMPLETED
@@ -81,27 +102,45 @@ class VectorizedLauncher(Launcher):
         )
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int) -> dict[int, Outcome]:
+def run_jobs(jobs: Sequence[Job], at_once: int, processes: int) -> dict[int, Outcome]:
     """Trains all jobs, as one those that can be. Returns by number what each came to.
 
     Raises KeyboardInterrupt where it was asked to stop.
     """
-    outcomes: dict[int, Outcome] = {job.number: run_here(job) for job in jobs if job.is_done}
-    for part in stacks([job for job in jobs if not job.is_done], at_once):
-        if isinstance(part, Together):
-            outcomes |= _as_one(part)
-        else:
-            outcomes[part.job.number] = _alone(part)
+    outcomes: dict[int, Outcome] = {job.number: run_here(job, f"job {job.number}: ") for job in jobs if job.is_done}
+    left = [job for job in jobs if not job.is_done]
+    if processes > 1:
+        from joblib import Parallel, delayed
+
+        parts = groups(left, min(at_once, max(2, math.ceil(len(left) / processes))))
+        found = Parallel(n_jobs=processes, batch_size=1)(delayed(worker.group)(part) for part in parts)
+    else:
+        found = map(run_group, groups(left, at_once))
+    for of_group in found:
+        outcomes |= of_group
     return outcomes
 
 
-def _alone(part: Alone) -> Outcome:
+def run_group(group: Group, beside_others: bool = False) -> dict[int, Outcome]:
+    """As `run_jobs`. beside_others: other processes write to the same screen."""
+    outcomes: dict[int, Outcome] = {}
+    for part in stacks(group):
+        if isinstance(part, Together):
+            outcomes |= _as_one(part)
+        else:
+            outcomes[part.job.number] = _alone(part, beside_others)
+    return outcomes
+
+
+def _alone(part: Alone, beside_others: bool) -> Outcome:
     if part.why:
         log.info("job %s is trained by itself: %s", part.job.number, part.why)
-    try:
-        return run_here(part.job)
-    except Exception as error:
-        return error
+    name = f"job {part.job.number}: "
+    with one_of_several(name) if beside_others else contextlib.nullcontext():
+        try:
+            return run_here(part.job, "" if beside_others else name)
+        except Exception as error:
+            return error
 
 
 def _as_one(part: Together) -> dict[int, Outcome]:

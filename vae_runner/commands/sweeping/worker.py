@@ -9,9 +9,17 @@ import logging
 import multiprocessing
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from vae_runner.commands.sweeping.job import Job
+    from vae_runner.commands.sweeping.stacks import Group
 
 log = logging.getLogger("vae_runner")
 
@@ -50,37 +58,72 @@ def job(config: DictConfig) -> float | None:
     Raises Interrupted where it was asked to stop or must not begin, RuntimeError where it failed: the exception itself
     may be one that cannot be sent to another process.
     """
-    _Worker.busy = True
-    try:
-        return _job(config)
-    finally:
-        _Worker.busy = False
-
-
-def _job(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     from vae_runner.commands.sweeping.job import Job
-    from vae_runner.execute import Interrupted
-    from vae_runner.reporting.console import lines_of_job
-    from vae_runner.reporting.formats import duration, number
-    from vae_runner.run_directory import RunDirectory
+    from vae_runner.reporting.console import lines_of_process
 
     hydra = HydraConfig.get()
     try:
-        if _Worker.ended or (_Worker.begun and not RunDirectory(hydra.sweep.dir).alive()):
-            raise Interrupted("the sweep has ended")
-        with lines_of_job(hydra.job.num):
+        with _busy(Path(hydra.sweep.dir)), lines_of_process(f"job {hydra.job.num}: "):
             started = time.monotonic()
             job = Job.of(config)
             value = job.run()
             if not job.is_done:
-                split = "validation" if job.directory.summary()["validation"] else "training"
-                reached = "" if value is None else f", {split} {config.trainer.monitor} {number(value)}"
-                log.info("done in %s%s", duration(time.monotonic() - started), reached)
+                log.info(_done(job, value, started))
             return value
+    except Exception as error:
+        raise _sent(error, hydra.job.num) from None
+
+
+def group(group: "Group") -> dict[int, Any]:
+    """Jobs that may be trained as one: what each came to, by its number, errors as those that `job` raises."""
+    from vae_runner.commands.sweeping.vectorized import run_group
+    from vae_runner.execute import Interrupted
+    from vae_runner.reporting.console import lines_of_process
+
+    started = time.monotonic()
+    try:
+        with _busy(group.jobs[0].directory.path.parent), lines_of_process():
+            outcomes: dict[int, Any] = run_group(group, beside_others=True)
+            for job in group.jobs:
+                if isinstance(outcomes[job.number], Exception):
+                    outcomes[job.number] = _sent(outcomes[job.number], job.number)
+                else:
+                    log.info("job %d: %s", job.number, _done(job, outcomes[job.number], started))
+            return outcomes
+    except Interrupted as error:
+        return {job.number: error for job in group.jobs}
+
+
+@contextmanager
+def _busy(sweep: Path) -> Iterator[None]:
+    """Inside, a job is in hand. Raises Interrupted where it was asked to stop or must not begin."""
+    from vae_runner.execute import Interrupted
+    from vae_runner.run_directory import RunDirectory
+
+    _Worker.busy = True
+    try:
+        if _Worker.ended or (_Worker.begun and not RunDirectory(sweep).alive()):
+            raise Interrupted("the sweep has ended")
+        yield
     except (Interrupted, KeyboardInterrupt) as error:
         _Worker.ended = _Worker.begun
         raise Interrupted(str(error)) from None
-    except Exception as error:
-        raise RuntimeError(f"job {hydra.job.num}: {error!r}") from None
+    finally:
+        _Worker.busy = False
+
+
+def _done(job: "Job", value: float | None, started: float) -> str:
+    from vae_runner.reporting.formats import duration, number
+
+    split = "validation" if job.directory.summary()["validation"] else "training"
+    figure = "" if value is None else f", {split} {job.values['trainer']['monitor']} {number(value)}"
+    return f"done in {duration(time.monotonic() - started)}{figure}"
+
+
+def _sent(error: Exception, number: int) -> Exception:
+    """The error as one that can be sent to another process."""
+    from vae_runner.execute import Interrupted
+
+    return error if isinstance(error, Interrupted) else RuntimeError(f"job {number}: {error!r}")
