@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_runner.data import streamable, streamed
+from vae_runner.data import ahead, streamable, streamed
 from vae_runner.data.arrays import Arrays
 from vae_runner.data.images import Images
 from vae_runner.data.splits import TensorSplit
@@ -277,3 +277,31 @@ def test_a_script_that_breaks_while_a_batch_is_in_use_ends(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == "RuntimeError: while a batch was in use"
+
+
+def test_training_leaves_a_core_to_each_process_that_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(ahead, "cores", lambda: 4)
+    before = torch.get_num_threads()
+    np.save(tmp_path / "x.npy", np.zeros((6, 3), np.float32))
+    torch.set_num_threads(4)
+    try:
+        split = opened(Arrays, tmp_path / "x.npy", workers=1)[1].train
+        batches = split.ahead(torch.arange(len(split)).split(2))
+        next(batches)
+        assert torch.get_num_threads() == 3
+        batches.close()
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_blocks_may_be_longer_than_the_first_and_are_not_changed_by_later_ones(tmp_path):
+    values = torch.arange(60, dtype=torch.float32).view(20, 3)
+    np.save(tmp_path / "x.npy", values.numpy())
+    split = opened(Arrays, tmp_path / "x.npy", workers=1)[1].train
+    everything = torch.arange(len(split))
+    blocks = [everything[:2], everything[2:9], everything[9:10], *everything[10:].split(2)]
+    taken = [x for x, _, _ in split.ahead(blocks)]  # kept while the others are read
+    for x, indices in zip(taken, blocks, strict=True):
+        assert torch.equal(x, split.take(indices)[0])
+    assert [*split.ahead([])] == []

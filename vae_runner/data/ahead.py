@@ -5,6 +5,9 @@ copy its threads' locks and its hold on a GPU. They draw nothing at random, so t
 """
 
 import atexit
+import contextlib
+import itertools
+import math
 import multiprocessing
 import os
 import signal
@@ -32,6 +35,9 @@ class Readable(Protocol):
     device: torch.device
     x: Any
 
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]: ...
 
     def context(self, indices: Tensor) -> Tensor | None: ...
@@ -39,16 +45,45 @@ class Readable(Protocol):
     def to(self, device: torch.device | str) -> Any: ...
 
 
+class Slots:
+    """Memory that processes share, for one batch of x each; new memory for each batch costs more than filling it."""
+
+    def __init__(self, number: int, size: int) -> None:
+        """size: bytes of a batch, as most of them are."""
+        self.memory = [torch.empty(size, dtype=torch.uint8).share_memory_() for _ in range(number)]
+
+    def put(self, x: Tensor, batch: int) -> Tensor | tuple[int, torch.dtype]:
+        """What to hand to `get` in the other process; x itself where it is larger than a slot."""
+        if x.nbytes > self.memory[0].nbytes:
+            return x
+        self._of(batch, len(x), x.dtype, x[0].numel()).copy_(x.flatten(1))
+        return len(x), x.dtype
+
+    def get(self, put: Tensor | tuple[int, torch.dtype], batch: int, shape: tuple[int, ...]) -> Tensor:
+        """x (n, *shape), in memory of its own."""
+        if isinstance(put, Tensor):
+            return put
+        return self._of(batch, *put, math.prod(shape)).clone().unflatten(1, shape)
+
+    def _of(self, batch: int, n: int, dtype: torch.dtype, values: int) -> Tensor:
+        memory = self.memory[batch % len(self.memory)]
+        return memory[: n * values * dtype.itemsize].view(dtype).view(n, values)
+
+
 class Reading(Dataset[Any]):
-    """Indices (n,) -> x, y and c, or what was lost: an error raised in another process comes with its traceback."""
+    """Number of a batch and its indices (n,) -> x in its slot, y and c.
 
-    def __init__(self, split: Readable) -> None:
-        self.split = split
+    What was lost is returned: an error raised in another process comes with its traceback.
+    """
 
-    def __getitem__(self, indices: np.ndarray) -> Stored | DataLost:
+    def __init__(self, split: Readable, slots: Slots) -> None:
+        self.split, self.slots = split, slots
+
+    def __getitem__(self, asked: tuple[int, np.ndarray]) -> Any:
+        batch, indices = asked[0], torch.from_numpy(asked[1])
         try:
-            chosen = torch.from_numpy(indices)
-            return *self.split.take(chosen), self.split.context(chosen)
+            x, y = self.split.take(indices)
+            return self.slots.put(x, batch), y, self.split.context(indices)
         except DataLost as error:
             return error
 
@@ -62,15 +97,18 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
         for indices in blocks:
             yield *split.take(indices), split.context(indices)
         return
+    first, blocks = _first_of(blocks)
+    # all that are read ahead, and the one that is being handed over
+    slots = Slots(split.workers * AHEAD + 1, len(first) * math.prod(split.shape) * split.x.itemsize)
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([type(split.x).__module__, __name__])
     loader = DataLoader(
-        Reading(split.to("cpu")),
+        Reading(split.to("cpu"), slots),
         batch_size=None,
-        sampler=(indices.cpu().numpy() for indices in blocks),
+        sampler=((batch, indices.cpu().numpy()) for batch, indices in enumerate(blocks)),
         num_workers=split.workers,
         prefetch_factor=AHEAD,
-        pin_memory=split.device.type == "cuda",
+        collate_fn=_as_it_is,
         multiprocessing_context=context,
         worker_init_fn=_begin,
         generator=torch.Generator(),  # else starting the processes would draw from the global random state
@@ -86,16 +124,52 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
     for reader in readers:
         atexit.register(reader.kill)  # Python would end it by a signal that is blocked, and wait for ever
     try:
-        for found in stored:
-            if isinstance(found, DataLost):
-                raise found
-            x, *besides = found
-            y, c = (None if part is None else part.to(split.device, non_blocking=True) for part in besides)
-            yield x.to(split.device, non_blocking=True), y, c
+        with _fewer_threads(split.workers):
+            for batch, found in enumerate(stored):
+                if isinstance(found, DataLost):
+                    raise found
+                put, y, c = found
+                parts = slots.get(put, batch, split.shape), y, c
+                x, y, c = (None if part is None else _moved(part, split.device) for part in parts)
+                assert x is not None
+                yield x, y, c
     finally:
         del stored  # else a traceback would keep it, and with it the processes
         for reader in readers:
             atexit.unregister(reader.kill)
+
+
+def _first_of(blocks: Iterable[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
+    """The first block, or none of any example, and all blocks."""
+    rest = iter(blocks)
+    read = [*itertools.islice(rest, 1)]
+    return (read[0] if read else torch.empty(0)), itertools.chain(read, rest)
+
+
+def _as_it_is(found: Any) -> Any:
+    return found
+
+
+def _moved(part: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return part.to(device)
+    return part.pin_memory().to(device, non_blocking=True)  # which does not wait for the step under way
+
+
+def cores() -> int:
+    """Those that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _fewer_threads(workers: int) -> Iterator[None]:
+    """Inside, torch leaves a core to each of the workers: a thread that waits for its core keeps the others waiting."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, max(1, cores() - workers)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _begin(worker: int) -> None:

@@ -1,13 +1,11 @@
 """Images that stay in their files, decoded each time they are read."""
 
-import math
 import os
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import get_worker_info
 
 from vae_runner.data.decoder import Decoder, WrongSizeError
 from vae_runner.data.files import Files
@@ -35,11 +33,10 @@ class ImageRows:
         return ImageRows(self.files, self.names[indices.numpy()], self.decoder)
 
     def read(self, indices: Tensor) -> Tensor:
-        x = _empty((len(indices), *self.shape))
-        pixels = x.numpy()
+        pixels = np.empty((len(indices), *self.shape), np.uint8)
         for row, name in enumerate(self.names[indices.numpy()].tolist()):
             pixels[row] = self._image(os.fsdecode(name)).numpy()
-        return x
+        return torch.from_numpy(pixels)
 
     def _image(self, name: str) -> Tensor:
         try:
@@ -58,11 +55,3 @@ class ImageRows:
                 reason = "no known image format"
             fix = "mend it, or leave it out of a new run with data.skip_unreadable=true"
             raise DataLost(f"{self.files.place(name)}: not a readable image ({reason}); {fix}") from error
-
-
-def _empty(shape: tuple[int, ...]) -> Tensor:
-    """Bytes, in memory that is shared where they are read for another process, which else would be a copy more."""
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
-    storage = torch.UntypedStorage._new_shared(math.prod(shape))
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)

@@ -1,9 +1,9 @@
 """A source whose examples may stay on disk."""
 
 import logging
-import os
 from typing import Annotated
 
+from vae_runner.data.ahead import cores
 from vae_runner.data.memory import room
 from vae_runner.data.source import Source
 from vae_runner.settings import Range
@@ -25,7 +25,7 @@ class Streamable(Source):
     ) -> None:
         super().__init__(**common)
         self.in_memory = in_memory
-        self.workers = min(max(_cores() - 1, 1), PROCESSES) if workers is None else workers
+        self.workers = min(max(cores() - 1, 1), PROCESSES) if workers is None else workers
 
     def streams(self, size: int) -> bool:
         """Whether examples that would take `size` bytes stay on disk."""
@@ -41,8 +41,3 @@ class Streamable(Source):
             most / 2**30,
         )
         return True
-
-
-def _cores() -> int:
-    """Those that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
