@@ -24,7 +24,8 @@ CORES = len(os.sched_getaffinity(0))
 WAYS = {
     f"one after another, {CORES} threads": (["hydra/launcher=basic"], CORES),
     f"{CORES} processes, 1 thread each": (["hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"], 1),
-    f"as one, {CORES} threads": (["hydra/launcher=vectorized"], CORES),
+    f"as one in each of {CORES} processes": (["hydra/launcher=vectorized", f"hydra.launcher.n_jobs={CORES}"], 1),
+    f"as one, {CORES} threads": (["hydra/launcher=vectorized", "hydra.launcher.n_jobs=1"], CORES),
 }
 
 
