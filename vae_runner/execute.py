@@ -310,5 +310,9 @@ def outcome(summary: dict[str, Any], directory: Path) -> str:
 
 
 def monitored(summary: dict[str, Any]) -> float | None:
-    """The figure that a sweeper optimises: `trainer.monitor` on the validation split, else on the training split."""
-    return (summary.get("validation") or summary.get("train") or {}).get(summary["monitor"])
+    """The figure that a sweeper optimises: `trainer.monitor` on the validation split, else on the training split.
+
+    The loss, where the last weights count as the best.
+    """
+    figure = "loss" if summary["monitor"] == "last" else summary["monitor"]
+    return (summary.get("validation") or summary.get("train") or {}).get(figure)

@@ -8,6 +8,7 @@ import torch
 
 from tests.helpers import QUICK, config_of, fit
 from vae_runner.build import build_experiment, build_trainer
+from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.nonfinite import NonFinite
@@ -114,6 +115,19 @@ def test_the_monitored_figure_picks_the_best(tmp_path, monitor):
     lines = [line for line in RunDirectory(tmp_path).read_metrics() if line["split"] == "validation"]
     better = min if monitor == "loss" else max
     assert better(lines, key=lambda line: line[monitor])["step"] == summary["best_step"]
+
+
+@pytest.mark.parametrize("given", [["trainer.monitor=last"], ["variant=vae_gan", "objective.width=4"]])
+def test_the_last_weights_are_the_best_where_that_is_said_or_the_loss_is_a_moving_target(tmp_path, given):
+    summary = fit(tmp_path, *RUN, "trainer.epochs=3", "trainer.validation_epochs=1", "optimizer.lr=0.3", *given)
+    assert summary["monitor"] == "last"
+    assert summary["best_step"] == summary["steps"] == checkpoint.load(RunDirectory(tmp_path).best)["step"]
+
+
+@pytest.mark.parametrize("given", ["trainer.early_stopping=2", "scheduler=plateau"])
+def test_nothing_waits_for_the_last_weights_to_improve(tmp_path, given):
+    with pytest.raises(UserError, match=f"^{given.partition('=2')[0]}: waits .* type trainer.monitor=log_px"):
+        fit(tmp_path, *RUN, "trainer.epochs=1", "variant=aae", given)
 
 
 def test_without_a_validation_split_the_last_weights_are_the_best(tmp_path):

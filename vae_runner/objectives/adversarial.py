@@ -28,6 +28,7 @@ class Adversarial(Objective):
 
     provides: ClassVar[set[str]] = {"matches_prior"}
     requires: ClassVar[dict[str, str]] = {"kl.unused": STANDS_IN}
+    judged = True
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class Objective(nn.Module):
     requires: ClassVar[dict[str, str]] = {}
     provides: ClassVar[set[str]] = set()
     samples = 1  # draws of z per example
+    judged = False  # by a network that learns: what the loss was at one time does not compare with what it is later
 
     def __init__(self, model: Any, examples: int) -> None:
         """model: to build other players for; it is not kept. examples: how many there are to train on."""

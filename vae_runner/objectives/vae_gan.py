@@ -35,6 +35,8 @@ class VAEGAN(Objective):
         "deterministic code has none: type posterior=gaussian"
     }
 
+    judged = True
+
     def __init__(
         self,
         model: Any,

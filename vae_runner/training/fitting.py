@@ -58,6 +58,9 @@ class Fitting:
         self.take = steps_on(experiment.device, self._compute, trainer.cuda_graphs and world.size == 1)
         self.is_stacked = False  # one of several runs that train as one
         self.sums = self.training_step.sums
+        self.monitor = trainer.monitor or ("last" if experiment.objective.judged else "loss")
+        if self.monitor == "last":
+            self._refuse_to_wait_for_improvement()
         self.watch = Watch(self.budget.steps)
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
         self.seconds = 0.0  # of earlier sittings
@@ -71,6 +74,16 @@ class Fitting:
         factory, budget = self.experiment.scheduler, self.budget
         schedule = factory(budget.steps_per_epoch, budget.steps) if factory else Schedule()
         return Player(name, phase, optimizer, schedule)
+
+    def _refuse_to_wait_for_improvement(self) -> None:
+        scheduler = any(not player.schedule.of_time for player in self.players)
+        waiting = {"scheduler=plateau": scheduler, "trainer.early_stopping": self.trainer.early_stopping is not None}
+        for key in (key for key, waits in waiting.items() if waits):
+            why = "" if self.trainer.monitor else "the loss is told by a network that learns, and does not compare; "
+            raise UserError(
+                f"{key}: waits for a figure to improve, and trainer.monitor=last is none: {why}"
+                "type trainer.monitor=log_px"
+            )
 
     # the loop's verbs
     def step(self, chosen: Tensor | Batch, step: int) -> None:
@@ -174,16 +187,19 @@ class Fitting:
                 evaluation.figures["sample_diversity"] = self.recorder.diversity()
                 self.recorder.validation(done, evaluation)
                 self.watch.at_validation(done, evaluation, self.sums.epoch(), kl_is_full)
-                value = self._monitored(evaluation)
+                value = self._monitored(evaluation, done)
                 if value < self.best["value"]:
                     self._save_best(done)
             self.recorder.pictures(done)
         return value
 
-    def _monitored(self, evaluation: Evaluation) -> float:
-        value = evaluation.figures[self.trainer.monitor]
+    def _monitored(self, evaluation: Evaluation, done: int) -> float:
+        """What is better is lower."""
+        if self.monitor == "last":
+            return -float(done)
+        value = evaluation.figures[self.monitor]
         assert value is not None
-        return value if self.trainer.monitor == "loss" else -value
+        return value if self.monitor == "loss" else -value
 
     def _fit_prior(self) -> None:
         experiment = self.experiment
@@ -311,7 +327,7 @@ class Fitting:
             **{name: evaluation.figures for name, evaluation in evaluations.items()},
             "examples": {name: evaluation.examples for name, evaluation in evaluations.items()},
             "kl_estimator": self._kl_estimator(evaluations["train"]),
-            "monitor": self.trainer.monitor,
+            "monitor": self.monitor,
             "best_step": self.best["step"],
             "best_epoch": self.best["step"] / budget.steps_per_epoch,
             "steps": done,

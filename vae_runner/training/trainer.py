@@ -69,7 +69,7 @@ class Trainer:
         precision: Literal["fp32", "tf32", "bf16"] = "fp32",
         gradient_clip: Annotated[float, Range(0, open_low=True)] | None = None,
         ema: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = None,
-        monitor: Literal["loss", "elbo", "log_px"] = "loss",
+        monitor: Literal["loss", "elbo", "log_px", "last"] | None = None,
         early_stopping: Count | None = None,
         validation_epochs: Count | None = None,
         validation_steps: Count | None = None,

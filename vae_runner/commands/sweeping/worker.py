@@ -117,8 +117,10 @@ def _busy(sweep: Path) -> Iterator[None]:
 def _done(job: "Job", value: float | None, started: float) -> str:
     from vae_runner.reporting.formats import duration, number
 
-    split = "validation" if job.directory.summary()["validation"] else "training"
-    figure = "" if value is None else f", {split} {job.values['trainer']['monitor']} {number(value)}"
+    summary = job.directory.summary()
+    name = "loss" if summary["monitor"] == "last" else summary["monitor"]
+    split = "validation" if summary["validation"] else "training"
+    figure = "" if value is None else f", {split} {name} {number(value)}"
     return f"done in {duration(time.monotonic() - started)}{figure}"
 
 
