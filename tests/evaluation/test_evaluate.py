@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -33,6 +35,17 @@ def test_a_block_of_large_examples_has_fewer_of_them():
     split = experiment_of("data=sprites", "data.limit=600", "architecture=conv").data.train
     sizes = [len(indices) for indices in module.blocks(split, torch.device("cpu"))]
     assert sizes == [module.VALUES // 64**2, 600 - module.VALUES // 64**2]
+
+
+def test_the_mutual_information_is_of_as_many_examples_however_large_they_are(monkeypatch):
+    experiment = experiment_of()
+    head = experiment.model.posterior_heads[0]
+    with torch.no_grad():  # posteriors so far apart that the estimate is at its bound, the log of the examples
+        head.weight[:4] *= 1000
+        head.weight[4:] = 0
+        head.bias[4:] = -8
+    monkeypatch.setattr(module, "VALUES", 100 * 64)
+    assert figures(experiment).figures["mutual_information"] == pytest.approx(math.log(512), abs=0.01)
 
 
 def test_a_figure_is_the_same_whenever_it_is_taken_and_leaves_no_trace():

@@ -17,6 +17,7 @@ from vae_runner.data.data import Data
 from vae_runner.data.splits import Split
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
+from vae_runner.models.evidence import Level
 
 BLOCK = 1000  # examples at a time, or fewer, so that a block has at most
 VALUES = 2**21  # values: networks make tens of numbers of each
@@ -93,7 +94,7 @@ def evaluate(
         counts: dict[str, int] = {}  # a figure may have nothing to say of a block
         kl_units, codes, labels, estimate, seen = None, [], [], False, 0
         moments = Moments()
-        information: Tensor | None = None
+        informed: list[Level] = []  # of the first examples, which may take several blocks
         for batch in data.batches(split, blocks(split, device, limit)):
             losses, evidence = objective.losses(model, batch, kl)
             figures = figures_of(losses, totals_of(losses), evidence)
@@ -109,14 +110,15 @@ def evaluate(
                 units = torch.cat([level.kl_units.double().sum(0) for level in evidence.levels])
                 kl_units = units if kl_units is None else kl_units + units
                 estimate = evidence.kl_is_estimate
-                if information is None and hasattr(evidence.top.q, "__getitem__"):
-                    information = mutual_information(evidence.top, MUTUAL_INFORMATION_EXAMPLES)
+                if seen < MUTUAL_INFORMATION_EXAMPLES and hasattr(evidence.top.q, "__getitem__"):
+                    informed.append(evidence.top)
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
         log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
         result["elbo"] = None if kl_mean is None or log_px is None else log_px - kl_mean
         result["active_units"] = int((moments.variance() > ACTIVE).sum()) if seen > 1 else None
-        result["mutual_information"] = None if information is None else float(information)
+        information = float(mutual_information(informed, MUTUAL_INFORMATION_EXAMPLES)) if informed else None
+        result["mutual_information"] = information
         return Evaluation(
             figures=result,
             kl_units=None if kl_units is None else (kl_units / seen).float().cpu(),
