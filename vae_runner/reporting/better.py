@@ -4,7 +4,8 @@ import re
 
 HIGHER_IS_BETTER = (
     *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
-    *("log_likelihood", "log_likelihood_per_step", "annealed_log_likelihood", "psnr", "ssim"),
+    *("log_likelihood", "log_likelihood_per_step", "log_likelihood_of_these", "annealed_log_likelihood"),
+    *("psnr", "ssim"),
     *("precision", "recall", "density", "coverage", "classes_present", "confident_share", "sharpness_ratio"),
     *("linear_probe_accuracy", "knn_accuracy", "clusters_adjusted_rand", "clusters_normalised_information"),
     *("clusters_silhouette", "ridge_r2", "mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness"),
@@ -13,11 +14,12 @@ HIGHER_IS_BETTER = (
     *("average_precision_negative_elbo", "average_precision_negative_log_likelihood"),
     *("average_precision_distortion", "average_precision_reconstruction_error"),
 )
+OF_A_FACTOR = "ridge_r2_"  # with the factor's name behind it
 
 
 def is_better_high(figure: str) -> bool:
     """Of a figure by its name without its split, with the number of draws that it is of or without."""
-    return without_draws(figure) in HIGHER_IS_BETTER
+    return without_draws(figure) in HIGHER_IS_BETTER or figure.startswith(OF_A_FACTOR)
 
 
 def without_draws(figure: str) -> str:
