@@ -1,13 +1,16 @@
 """Annealed importance sampling where log p(x) is known, and beside importance sampling where it is not."""
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers import fit
+from tests.helpers import QUICK, config_of, fit
 from tests.objectives.linear_gaussian import LinearGaussian, examples, likelihood
-from vae_runner.build import Run
+from vae_runner.build import Run, build_experiment
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.evaluate import Preserved
+from vae_runner.evaluation.groups import GROUPS, Settings, Subject
 from vae_runner.evaluation.likelihood import importance_weighted
 
 
@@ -51,11 +54,32 @@ def test_the_density_of_latents_of_a_ladder_is_that_of_its_levels(tmp_path):
     torch.testing.assert_close(density, sum(level.log_p for level in levels)[0])
 
 
-def test_it_agrees_with_importance_sampling_for_a_trained_ladder(tmp_path):
-    fit(tmp_path, "variant=hvae", "trainer.steps=400", "architecture.width=32", "latent_dim=4")
+@pytest.mark.parametrize("variant", ["hvae", "ss_vae"])
+def test_it_agrees_with_importance_sampling_for_a_trained_model_of_several_latents(variant, tmp_path):
+    fit(tmp_path, f"variant={variant}", "trainer.steps=400", "architecture.width=32", "latent_dim=4")
     run = Run.load(tmp_path)
     batch = run.data.batch(run.data.test, torch.arange(20))
     with Preserved(run.model, run.device, seed=0):
         weighted = importance_weighted(run.model, batch, 3000)
         opinion = annealed(run.model, batch, temperatures=100, chains=5)
     assert abs((opinion.log_likelihood - weighted).mean()) < 0.1
+
+
+def subject_of(*overrides):
+    e = build_experiment(config_of(*QUICK, *overrides))
+    settings = Settings(weights=2, temperatures=2, chains=2)
+    return Subject(e.model, e.data, e.data.test, e.device, pytest.fail, 20, settings=settings)
+
+
+def test_what_the_encoder_sees_of_the_annealed_examples_comes_from_the_seed():
+    subject = subject_of("corruption=gaussian")
+    assert GROUPS["likelihood"](subject) == GROUPS["likelihood"](subject)
+
+
+def test_there_is_none_for_latents_by_step_around_a_latent_class(tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(60, 6, 2)).astype(np.float32), np.arange(60) % 2
+    np.savez(tmp_path / "x.npz", x=x, y=y)
+    data = ["data=series", f"data.path={tmp_path / 'x.npz'}", "data.labels=null", "likelihood=gaussian"]
+    figures = GROUPS["likelihood"](subject_of("variant=[ss_vae,vrnn]", *data))
+    assert figures["annealed_log_likelihood"] is None

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.data.space import Batch
+from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.vae import repeated
 
 LEAPFROG_STEPS = 10
@@ -34,7 +35,14 @@ class Annealed:
 
 
 def annealed(model: Any, batch: Batch, *, temperatures: int = 1000, chains: int = 16) -> Annealed:
-    """An estimate of log p(x), or log p(x|c), from `chains` chains of `temperatures` transitions for each example."""
+    """An estimate of log p(x), or log p(x|c), from `chains` chains of `temperatures` transitions for each example.
+
+    Where the class is latent too, there are as many for each class, and p(x) = 1/K sum_y p(x|y).
+    """
+    if isinstance(model, ClassLatent):
+        given = annealed(model.model, model.as_each_class(batch), temperatures=temperatures, chains=chains)
+        joint = given.log_likelihood.view(model.classes, -1) - math.log(model.classes)
+        return Annealed(joint.logsumexp(0), given.acceptance)
     with torch.no_grad():
         context = model.context(batch)
         context = repeated(context, chains)

@@ -173,7 +173,7 @@ class ClassLatent(nn.Module):
         weights = torch.where(known[:, None], self.condition.one_hot(y), log_q.exp()).T
         chosen = weights.argmax(0)
         likeliest = functools.cache(lambda: self.model(dataclasses.replace(batch, c=chosen), samples))
-        every = self.model(self._as_each_class(batch), samples)
+        every = self.model(self.as_each_class(batch), samples)
         evidence = ClassEvidence(batch, self.condition(chosen), likeliest, every, log_q.T, weights, known)
         if self.training:
             classification = self._classification(log_q, y)
@@ -182,7 +182,7 @@ class ClassLatent(nn.Module):
             evidence.figures["accuracy"] = (log_q.argmax(1) == y).float().mean()
         return evidence
 
-    def _as_each_class(self, batch: Batch) -> Batch:
+    def as_each_class(self, batch: Batch) -> Batch:
         """K*B examples, one class after the other."""
         x, given, mask = (repeated(part, self.classes) for part in (batch.x, batch.input, batch.mask))
         c = torch.arange(self.classes, device=batch.x.device).repeat_interleave(len(batch))

@@ -10,6 +10,7 @@ from torch import Tensor
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
+from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.vrnn import VRNN
 
 MOST = 5000  # draws, as in Burda et al. 2016
@@ -90,10 +91,11 @@ def _counts(batch: Any, space: Any) -> tuple[float, float]:
 
 def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
     settings = subject.settings
-    if isinstance(subject.model, VRNN):
+    wrapped = subject.model.model if isinstance(subject.model, ClassLatent) else subject.model
+    if isinstance(wrapped, VRNN):
         return {"annealed_log_likelihood": None}  # its latents follow from the examples: no chain can start without
-    batch = next(iter(subject.batches(most=settings.annealed_examples)))
     with subject.preserved():
+        batch = next(iter(subject.batches(most=settings.annealed_examples)))
         found = annealed(subject.model, batch, temperatures=settings.temperatures, chains=settings.chains)
         weighted = importance_weighted(subject.model, batch, draws)
     return {
