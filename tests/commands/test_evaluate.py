@@ -196,7 +196,7 @@ def test_every_group_answers_for_other_kinds_of_models(variant, tmp_path):
     assert not has_density or (written["likelihood"]["annealed_log_likelihood"] is None) == (variant == "vrnn")
 
 
-@pytest.mark.parametrize(("prior", "answers"), [("normal", True), ("mixture", True), ("flow", False)])
+@pytest.mark.parametrize(("prior", "answers"), [("normal", True), ("mixture", True), ("vamp", True), ("flow", False)])
 def test_latents_are_taken_apart_where_one_prior_is_for_all(prior, answers, tmp_path):
     run = tmp_path / "run"
     small = ["architecture.width=8", "trainer=debug", f"prior={prior}"]

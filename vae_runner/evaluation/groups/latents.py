@@ -6,9 +6,11 @@ import torch
 
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
 from vae_runner.distributions.priors.mixture import GaussianMixture
+from vae_runner.distributions.priors.vamp import MixtureOfPosteriors
 from vae_runner.evaluation.aggregate_posterior import decompose
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 
+OF_ALL_CONDITIONS = (StandardNormal, GaussianMixture, MixtureOfPosteriors)  # priors, whatever a model is told
 COLLAPSED = 0.01  # mutual information with x, in nats, below which a unit says nothing
 
 
@@ -22,7 +24,7 @@ def latents(subject: Subject) -> dict[str, Any]:
             top = subject.model.infer(batch)[-1]
             if not isinstance(top.q, DiagonalGaussian) or top.per_sample:
                 raise Inapplicable("the aggregate posterior is taken apart for Gaussian posteriors only")
-            if subject.model.condition is not None and not isinstance(top.p, StandardNormal | GaussianMixture):
+            if subject.model.condition is not None and not isinstance(top.p, OF_ALL_CONDITIONS):
                 raise Inapplicable("the prior depends on the condition: there is no one aggregate posterior")
             found.append(top.q)
             prior = top.p
