@@ -53,6 +53,11 @@ def refused(*overrides: str, config_dir=None) -> str:
             "published.figure=elbo",
             "published.figure=elbo: neither summary.json nor evaluation.json has elbo; did you mean test.elbo?",
         ),
+        (
+            "published.figure=likelihood.log_likelihood_5000",
+            "published.figure=likelihood.log_likelihood_5000: likelihood has no log_likelihood_5000; did you mean "
+            "likelihood.log_likelihood?",
+        ),
         ("published.figure=test", "published.figure=test: must name a figure of test, as in test.loss"),
         ("published.figure=seconds.more", "published.figure=seconds.more: seconds is a figure by itself"),
         ("published.source=null", "published.source=null: must be text"),
@@ -83,6 +88,9 @@ def test_an_unknown_key_in_a_file_is_refused_with_its_line(tmp_path):
             "{latent_dims=5: 3}",
             "published.values: latent_dims=5: there is no setting latent_dims; did you mean latent_dim",
         ),
+        ("{5: 3}", "published.values={5:3}: its entry 5: 5 must be text"),
+        ("{variant=beta_vae: 3}", "published.values: variant=beta_vae: there is no setting variant ("),
+        ("{'latent_dim=[': 3}", "published.values: latent_dim=[: its value is not readable as YAML ("),
         ("{latent_dim=5: high}", "published.values={latent_dim=5:high}: its entry latent_dim=5: high must be a number"),
     ],
 )

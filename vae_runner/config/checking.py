@@ -7,6 +7,7 @@ Two sources of truth: the signature of each `_target_`, and what one part requir
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import yaml
 from omegaconf import DictConfig
 
 from vae_runner.config.composing import choices_of, composed_files, loader_of, plain, resolved, tree_of
@@ -92,11 +93,17 @@ class _Checker:
         if isinstance(figure := published.get("figure"), str) and (words := mistaken(figure)):
             self.problems.append(f"{self._shown('published.figure', figure)}: {words}")
         values = published.get("values")
-        for typed in values if isinstance(values, dict) else ():
-            for key, _ in settings_typed(typed):
-                if key not in self.known:
-                    where = self._origin("published.values")
-                    near = nearest_key(key, self.known)
+        keys = [known for known in self.known if not known.startswith("published.")]
+        for typed in [typed for typed in values if isinstance(typed, str)] if isinstance(values, dict) else ():
+            where = self._origin("published.values")
+            try:
+                given = [key for key, _ in settings_typed(typed)]
+            except yaml.YAMLError:
+                self.problems.append(f"published.values: {typed}: its value is not readable as YAML{where}")
+                continue
+            for key in given:
+                if key not in keys:
+                    near = nearest_key(key, keys)
                     hint = f"; did you mean {near}?" if near else ""
                     self.problems.append(f"published.values: {typed}: there is no setting {key}{hint}{where}")
 
