@@ -87,6 +87,19 @@ def test_a_likelihood_says_of_how_many_draws_it_is():
     assert "test perplexity_5000" in compared("other", "many", "sort=perplexity")[0]
 
 
+def test_areas_of_scores_that_are_drawn_say_of_how_many_draws():
+    for name, draws, area in [("few", 10, 0.7), ("many", 50, 0.8)]:
+        run = make(Path(name), figures=nats(-100.0))
+        group = {"auc_negative_elbo": area, "auc_reconstruction_error": area, "draws": draws}
+        groups = {"likelihood": {"log_likelihood": -90.0, "draws": 5000}, "anomaly": group}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", **groups}))
+    rows = compared("few", "many", "sort=auc_negative_elbo_50")
+    assert column(rows, "test auc_negative_elbo_50") == ["0.8", ""]
+    rows = compared("few", "many", "sort=auc_reconstruction_error")
+    assert column(rows, "run") == ["many", "few"]
+    assert column(rows, "test log_likelihood_5000") == ["-90.0", "-90.0"]
+
+
 def test_bounds_of_different_draws_are_not_sorted_together(refused):
     for name, draws in [("few", 50), ("many", 5000)]:
         run = make(Path(name), figures=nats(-100.0))

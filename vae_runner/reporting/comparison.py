@@ -27,6 +27,11 @@ OF_THE_SAME_DATA = {
 OF_DRAWS = (
     *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
     *("bits_per_dimension", "perplexity"),
+    *(
+        f"{figure}_{score}"
+        for figure in ("auc", "average_precision")
+        for score in ("negative_elbo", "negative_log_likelihood", "distortion")
+    ),
 )
 NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
@@ -113,11 +118,10 @@ def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
     if written.get("groups_of") != split:
         return {}
     groups = [group for name, group in written.items() if isinstance(group, dict) and name not in NO_GROUPS]
-    draws = (written.get("likelihood") or {}).get("draws")
-    pairs = (pair for group in groups for pair in group.items())
     return {
-        f"{name}_{draws}" if name in OF_DRAWS else name: value
-        for name, value in pairs
+        f"{name}_{group.get('draws')}" if name in OF_DRAWS else name: value
+        for group in groups
+        for name, value in group.items()
         if isinstance(value, int | float)
     }
 
