@@ -72,6 +72,32 @@ def test_draws_from_the_prior_are_grey_behind_the_codes():
     assert pale.sum() > 5 * ((alone > 190) & (alone < 220)).all(-1).sum()
 
 
+def test_codes_and_draws_of_one_dimension_are_counted_in_the_same_bins(monkeypatch):
+    from vae_runner.reporting.figures import latent_maps
+
+    seen = []
+    monkeypatch.setattr(latent_maps, "image_of", seen.append)
+    figures.latent_map(torch.randn(500, 1) / 10, prior=torch.randn(500, 1))
+    (axes,) = seen[0].axes
+    widths = [bar.get_width() for bars in axes.containers for bar in bars]
+    assert len(axes.containers) == 2
+    assert np.allclose(widths, widths[0])
+
+
+def test_many_classes_have_the_colours_that_the_bar_has_for_them(monkeypatch):
+    from matplotlib import colormaps
+
+    from vae_runner.reporting.figures import latent_maps
+
+    seen = []
+    monkeypatch.setattr(latent_maps, "image_of", seen.append)
+    classes = torch.tensor([*range(21), 100])
+    figures.latent_map(torch.randn(22, 2), classes)
+    axes, _ = seen[0].axes
+    drawn = [points.get_facecolor()[0, :3] for points in axes.collections]
+    assert np.allclose(drawn, colormaps["viridis"](classes.numpy() / 100)[:, :3])
+
+
 def said(monkeypatch, *args, **settings):
     """The title and the labels of the axes of a map in three dimensions."""
     from vae_runner.reporting.figures import latent_maps

@@ -50,12 +50,14 @@ def latent_map(
             adjustable="datalim",
         )
         axes.xaxis.set_major_locator(MaxNLocator(6))
+    # of one width for both, so that their heights compare
+    bins = np.linspace(*limits_of(points if behind is None else np.concatenate([points, behind])), 60)
     if behind is not None and points.shape[1] == 1:
         weights = np.full(len(behind), len(points) / len(behind))  # as many as there are codes
-        axes.hist(behind[:, 0], bins=60, color="0.8", weights=weights, label="prior")
+        axes.hist(behind[:, 0], bins=bins, color="0.8", weights=weights, label="prior")
     elif behind is not None:
         axes.scatter(behind[:, 0], behind[:, 1], s=14.0, marker="+", color="0.8", label="prior", linewidths=1, zorder=0)
-    _draw_codes(figure, [axes], points, classes, class_names, coloured=labels is not None)
+    _draw_codes(figure, [axes], points, classes, class_names, coloured=labels is not None, bins=bins)
     return image_of(figure)
 
 
@@ -148,24 +150,24 @@ def _draw_codes(
     classes: np.ndarray,
     class_names: Sequence[str] | None,
     coloured: bool,
+    bins: np.ndarray | None = None,
 ) -> None:
-    """The points (N, D) in each panel, which has as many dimensions; one legend for all."""
+    """The points (N, D) in each panel, which has as many dimensions; one legend for all. bins: of one dimension."""
     from matplotlib import colormaps
 
     groups = [int(group) for group in np.unique(classes)]
     shown = [group for group in groups if group >= 0]
     many = len(shown) > LEGEND_ENTRIES
     palette = colormaps["tab10" if len(shown) <= 10 else "viridis" if many else "tab20"]
-    bins = np.linspace(*limits_of(points), 60) if points.shape[1] == 1 else None
     for group in groups:
-        # integers pick from a list of colours, fractions a place on a scale
-        place = shown.index(group) if group >= 0 else 0
-        colour = "0.75" if group < 0 else palette(place / max(len(shown) - 1, 1) if many else place)
+        # integers pick from a list of colours, fractions a place on the scale that the colour bar has
+        place = (group - shown[0]) / (shown[-1] - shown[0]) if many else shown.index(group) if group >= 0 else 0
+        colour = "0.75" if group < 0 else palette(place)
         name = class_names[group] if class_names and 0 <= group < len(class_names) else str(group)
         label = None if not coloured else "hidden" if group < 0 else name
         members = points[classes == group]
         for axes in panels:
-            if bins is not None:
+            if points.shape[1] == 1:
                 axes.hist(members[:, 0], bins=bins, color=colour, label=label, alpha=0.6)
             else:
                 size = float(np.clip(20000 / max(len(points), 1), 3, 25))
