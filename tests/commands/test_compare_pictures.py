@@ -141,6 +141,13 @@ def test_models_of_anything_else_are_refused(trained, refused):
     assert said == f"samples: {run} is not of images, and no others are drawn side by side"
 
 
+def test_a_run_without_test_examples_is_named(tmp_path, refused):
+    run = tmp_path / "run"
+    assert main(["train", "trainer=debug", "architecture.width=8", "data.test=0", f"hydra.run.dir={run}"]) == 0
+    said = refused("compare", run, "samples=shown.png", unchanged=Path())
+    assert said == f"samples: {run} has no two test examples, whose codes are shown; give others"
+
+
 def test_a_run_without_weights_is_named(copied, refused):
     run = copied("vae")
     for file in (run / "checkpoints").iterdir():

@@ -66,6 +66,8 @@ def samples(comparison: Comparison, seed: int, **opening: Any) -> "Image":
         opened = open_run(row["directory"], weights="best", device="auto", seed=seed, **opening)
         if not opened.run.model.space.image:
             raise UserError(f"samples: {row['directory']} is not of images, and no others are drawn side by side")
+        if len(opened.run.data.test) < 2:
+            raise UserError(f"samples: {row['directory']} has no two test examples, whose codes are shown; give others")
         exhibits.append(_exhibit(opened, full_name(comparison, row)))
     return gallery(exhibits, COLUMNS)
 
