@@ -42,6 +42,7 @@ def test_runs_without_a_published_figure_have_no_such_columns():
 def test_runs_over_seeds_have_a_mean_and_a_spread_beside_it(capsys):
     for seed, elbo in enumerate((-100.0, -101.0, -102.0)):
         make(Path(f"runs/{seed}"), f"seed={seed}", figures=nats(elbo), seed=seed, published=PAPER)
+    make(Path("runs/3"), "seed=3", state="failed", seed=3, published=PAPER)  # which counts for none of it
     assert main(["compare", "runs", "out=."]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     at = lines.index("over seeds")

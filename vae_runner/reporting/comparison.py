@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,10 +222,15 @@ def averages(
 def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]:
     """Runs that differ in their seed alone, beside what they are held against: mean and standard deviation of ours.
 
-    Returns rows and columns, as `averages`; no rows where no two runs are alike.
+    Returns rows and columns, as `averages`, of runs that have the figure; no rows where no two of them are alike.
     """
     by = [key for key in comparison.settings if key != "seed"]
-    rows, columns = averages(comparison, by)
+    # a run whose figure was not taken is none of those that have a mean
+    taken = [i for i, row in enumerate(comparison.rows) if row.get("ours") is not None]
+    known = replace(
+        comparison, rows=[comparison.rows[i] for i in taken], published=[comparison.published[i] for i in taken]
+    )
+    rows, columns = averages(known, by)
     several = [row for row in rows if row["runs"] > 1 and "published" in row]
     return several, [column for column in columns if column in (*by, "runs", *HELD, "ours ±")]
 
