@@ -52,15 +52,18 @@ def _standard_error(values: Tensor) -> float:
     return float(values.std() / math.sqrt(len(values)))
 
 
+def _examples(subject: Subject) -> int:
+    return min(len(subject.split), subject.limit or len(subject.split))
+
+
 def _affordable(subject: Subject) -> int:
     """How many draws take about a minute: 5,000, 1,000, 500, 100 or 50."""
-    n = min(len(subject.split), subject.limit or len(subject.split))
     batch = next(iter(subject.batches(most=BLOCK)))
     with subject.preserved():
         importance_weighted(subject.model, batch, 1)
         started = time.perf_counter()
         float(importance_weighted(subject.model, batch, PROBE).sum())
-        each = (time.perf_counter() - started) / PROBE * n / len(batch)
+        each = (time.perf_counter() - started) / PROBE * _examples(subject) / len(batch)
     return next((draws for draws in (MOST, 1000, 500, 100) if draws * each < SECONDS), 50)
 
 
@@ -94,8 +97,11 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
     wrapped = subject.model.model if isinstance(subject.model, ClassLatent) else subject.model
     if isinstance(wrapped, VRNN):
         return {"annealed_log_likelihood": None}  # its latents follow from the examples: no chain can start without
+    n = min(settings.annealed_examples, _examples(subject))
     with subject.preserved():
-        batch = next(iter(subject.batches(most=settings.annealed_examples)))
+        # as one batch, which no block of large examples might be
+        generator = torch.Generator(subject.device).manual_seed(subject.seed)
+        batch = subject.data.batch(subject.split, torch.arange(n, device=subject.device), generator)
         found = annealed(subject.model, batch, temperatures=settings.temperatures, chains=settings.chains)
         weighted = importance_weighted(subject.model, batch, draws)
     return {
