@@ -51,7 +51,7 @@ def latent_map(
         )
         axes.xaxis.set_major_locator(MaxNLocator(6))
     # of one width for both, so that their heights compare
-    bins = np.linspace(*limits_of(points if behind is None else np.concatenate([points, behind])), 60)
+    bins = np.linspace(*limits_of(points if behind is None else np.concatenate([points, behind])), 60).tolist()
     if behind is not None and points.shape[1] == 1:
         weights = np.full(len(behind), len(points) / len(behind))  # as many as there are codes
         axes.hist(behind[:, 0], bins=bins, color="0.8", weights=weights, label="prior")
@@ -150,7 +150,7 @@ def _draw_codes(
     classes: np.ndarray,
     class_names: Sequence[str] | None,
     coloured: bool,
-    bins: np.ndarray | None = None,
+    bins: Sequence[float] | None = None,
 ) -> None:
     """The points (N, D) in each panel, which has as many dimensions; one legend for all. bins: of one dimension."""
     from matplotlib import colormaps
