@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from tests.commands.conftest import RUNS
@@ -202,6 +203,16 @@ def test_latents_are_taken_apart_where_one_prior_is_for_all(prior, answers, tmp_
     small = ["architecture.width=8", "trainer=debug", f"prior={prior}"]
     assert main(["train", "variant=cvae", *small, f"hydra.run.dir={run}"]) == 0
     assert ("latents" in evaluated(run, "split=train", "limit=1200", only="latents")) == answers
+
+
+def test_samples_are_not_held_against_examples_with_gaps(tmp_path):
+    x = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32)
+    x[::2, 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    run = tmp_path / "run"
+    data = ["data=arrays", f"data.path={tmp_path / 'x.npy'}", "likelihood=gaussian", "corruption=missing"]
+    assert main(["train", *data, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    assert evaluated(run, only="samples")["not_taken"]["samples"].startswith("values are missing from the examples")
 
 
 def test_a_file_of_features_that_is_not_there_is_refused(trained, refused):

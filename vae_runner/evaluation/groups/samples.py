@@ -29,7 +29,11 @@ def samples(subject: Subject) -> dict[str, Any]:
 
 
 def _compared(subject: Subject) -> dict[str, Any]:
-    examples = [(batch.x.cpu(), batch.c) for batch in subject.batches(most=subject.settings.samples)]
+    examples = []
+    for batch in subject.batches(most=subject.settings.samples):
+        if batch.missing is not None and bool(batch.missing.any()):
+            raise Inapplicable("values are missing from the examples and not from samples, which would tell them apart")
+        examples.append((batch.x.cpu(), batch.c))
     data = torch.cat([x for x, _ in examples])
     conditions = None if examples[0][1] is None else torch.cat([c for _, c in examples if c is not None])
     with subject.preserved():
