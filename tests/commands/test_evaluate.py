@@ -205,6 +205,13 @@ def test_latents_are_taken_apart_where_one_prior_is_for_all(prior, answers, tmp_
     assert ("latents" in evaluated(run, "split=train", "limit=1200", only="latents")) == answers
 
 
+def test_readers_of_codes_count_those_whose_class_they_were_told(tmp_path):
+    run = tmp_path / "run"
+    small = ["trainer=debug", "architecture.width=8"]
+    assert main(["train", "data.labels=60", *small, f"hydra.run.dir={run}"]) == 0
+    assert evaluated(run, only="usefulness")["usefulness"]["training_codes"] == 60
+
+
 def test_samples_are_not_held_against_examples_with_gaps(tmp_path):
     x = np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32)
     x[::2, 1] = np.nan
