@@ -178,7 +178,7 @@ class TrainingStep:
             shared = player is not playing[-1]
             gradients = torch.autograd.grad(totals[player.name], parameters, retain_graph=shared, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+                parameter.grad = None if gradient is None else _as_lies(parameter, gradient)
         return figures_of(losses, totals, evidence)
 
     def update(self, figures: dict[str, Tensor], examples: int, playing: list[Player]) -> None:
@@ -210,6 +210,11 @@ def hold_back(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], fi
     for parameter in parameters:  # elsewhere such a step is one of gradient zero
         if parameter.grad is not None:
             parameter.grad = torch.where(finite, parameter.grad, 0.0)
+
+
+def _as_lies(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient, in the order in memory of its parameter: fused optimizers go through both by place alone."""
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def _gradients(player: Player) -> list[Tensor]:
