@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 from tests.helpers import config_of, fit
@@ -21,6 +22,7 @@ from vae_runner.config import Tree, configs_directory
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.device import choose_device
+from vae_runner.training.distributed import _give_own_noise
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = "trainer.steps=25 trainer.log_steps=1 trainer.batch_size=63 trainer.evaluation_examples=100"
@@ -155,6 +157,25 @@ def test_a_process_that_dies_ends_a_run_that_one_process_goes_on_with(tmp_path):
     assert directory.status()["processes"] == 1
     fit(tmp_path / "alone", *settings, f"trainer.steps={done + 20}")
     assert_same_curves(tmp_path / "alone", directory.path)
+
+
+def test_noise_of_a_process_by_itself_leaves_all_random_states_as_they_were(monkeypatch):
+    seeded = []
+    monkeypatch.setattr("torch.cuda.manual_seed_all", seeded.append)  # which torch.manual_seed calls
+
+    def drawn(rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+        layers = torch.nn.LSTM(3, 4, num_layers=2, dropout=0.5)
+        for parameter in layers.parameters():
+            torch.nn.init.constant_(parameter, 0.5)
+        _give_own_noise(layers, rank)
+        torch.default_generator.manual_seed(0)
+        h, _ = layers(torch.ones(5, 2, 3))
+        return h, torch.get_rng_state()
+
+    (one, state), (other, same) = drawn(0), drawn(1)
+    assert not torch.equal(one, other)
+    assert torch.equal(state, same)
+    assert not seeded
 
 
 def rank_of_two(monkeypatch, rank: int) -> None:

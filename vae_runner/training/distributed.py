@@ -197,7 +197,8 @@ def _give_own_noise(module: nn.Module, rank: int) -> None:
     def before(*_: Any) -> None:
         seed = int(torch.randint(2**31, ()))
         kept.append(torch.get_rng_state())
-        torch.manual_seed(derived(seed, rank))
+        # of the processor alone: torch.manual_seed would part the GPUs' states, from which all other noise comes
+        torch.default_generator.manual_seed(derived(seed, rank))
 
     def after(*_: Any) -> None:
         torch.set_rng_state(kept.pop())
