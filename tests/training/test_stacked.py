@@ -201,9 +201,10 @@ def test_trying_out_leaves_no_trace():
             assert torch.equal(tensor, state[name])
 
 
-def test_a_run_that_skips_a_step_leaves_its_own_weights_alone(tmp_path):
+@pytest.mark.parametrize("settings", [[], ["architecture.normalisation=batch"]])
+def test_a_run_that_skips_a_step_leaves_its_own_weights_alone(tmp_path, settings):
     def run(seed):
-        return fitting_of(tmp_path, *AE, "likelihood=gaussian", "trainer.nonfinite=skip", f"seed={seed}")
+        return fitting_of(tmp_path, *AE, *settings, "likelihood=gaussian", "trainer.nonfinite=skip", f"seed={seed}")
 
     runs = [run(0), run(1)]
     steps = StackedSteps(runs)

@@ -81,6 +81,17 @@ def test_a_step_that_is_not_finite_changes_nothing(tmp_path, optimizer):
     assert torch.equal(moments, torch.cat([value.flatten() for entry in state.values() for value in entry.values()]))
 
 
+def test_layers_do_not_remember_the_batch_of_a_step_that_is_skipped(tmp_path):
+    fitting = fitting_of(tmp_path, "architecture.normalisation=batch", "trainer.nonfinite=skip")
+    take(fitting, 0)
+    before = {name: tensor.clone() for name, tensor in fitting.experiment.model.named_buffers()}
+    take(fitting, 1, corrupt=math.nan)
+    for name, tensor in fitting.experiment.model.named_buffers():
+        assert torch.equal(tensor, before[name]), name
+    take(fitting, 2)
+    assert int(fitting.experiment.model.get_buffer("decoder.layers.1.num_batches_tracked")) == 2
+
+
 @pytest.mark.parametrize("optimizer", ["adamax", "radam", "rmsprop"])
 def test_weights_stay_finite_through_a_step_that_is_not(tmp_path, optimizer):
     fitting = fitting_of(tmp_path, f"optimizer={optimizer}")

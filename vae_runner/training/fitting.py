@@ -53,6 +53,7 @@ class Fitting:
             precision=trainer.precision,
             gradient_clip=trainer.gradient_clip,
             average=self.average,
+            skips=trainer.nonfinite == "skip",
         )
         # a recording would have to hold what several processes tell each other as well
         self.take = steps_on(experiment.device, self._compute, trainer.cuda_graphs and world.size == 1)

@@ -130,6 +130,8 @@ class TrainingStep:
 
     What the host knows of a step is written to the device by `advance`, so that `gradients` and `update`
     read and write device memory alone, and can be recorded and replayed.
+
+    skips: whether training goes on after a step that is not finite.
     """
 
     def __init__(
@@ -143,10 +145,13 @@ class TrainingStep:
         precision: str = "fp32",
         gradient_clip: float | None = None,
         average: Any = None,
+        skips: bool = False,
     ):
         self.model, self.objective, self.kl, self.players, self.device = model, objective, kl, players, device
         self.precision, self.gradient_clip, self.average = precision, gradient_clip, average
         self.sums = Sums(device)
+        # what layers remember of their batches, which after a step that is not finite they must not
+        self.memory = [*model.buffers(), *objective.buffers()] if skips else []
 
     def __call__(self, batch: Batch, step: int) -> None:
         self.advance(step)
@@ -166,6 +171,7 @@ class TrainingStep:
 
     def gradients(self, batch: Batch, playing: list[Player]) -> dict[str, Tensor]:
         """Leaves in every parameter that is played its gradient. Returns the step's figures, scalars."""
+        self.memory_before = [tensor.clone() for tensor in self.memory]
         with autocast(self.device, self.precision):
             losses, evidence = self.objective.losses(self.model, batch, self.kl)
         totals = totals_of(losses)
@@ -188,6 +194,8 @@ class TrainingStep:
             name = "gradient_norm" if player.name == "model" else f"gradient_norm_{player.name}"
             figures[name] = norms[playing.index(player)] if player in playing else norms[0].new_zeros(())
         finite = self.sums.add(figures, examples)
+        for tensor, before in zip(self.memory, self.memory_before, strict=True):
+            tensor.copy_(torch.where(finite, tensor, before))
         for player, norm in zip(playing, norms, strict=True):
             self._move(player, norm, finite)
         if self.average:

@@ -63,6 +63,8 @@ class StackedSteps:
 
     def _compute(self, indices: Tensor, playing: list[Player]) -> None:
         data, examples = self.experiment.data, len(indices) // len(self.fittings)
+        memory = [*self.stack.constants.values()] if self.trainer.nonfinite == "skip" else []
+        memory_before = [tensor.clone() for tensor in memory]
         with autocast(self.experiment.device, self.trainer.precision):
             losses, figures = self.stack.losses(data.batch(data.train, indices))
         for crew in self.crews:
@@ -74,6 +76,8 @@ class StackedSteps:
         if not self.sums.names:
             self._share_sums([*figures])
         finite = self.sums.add(figures, examples)
+        for tensor, before in zip(memory, memory_before, strict=True):
+            tensor.copy_(torch.where(along(finite, tensor), tensor, before))
         if self.trainer.gradient_clip is not None:
             # as torch.nn.utils.clip_grads_with_norm_ does
             share = (self.trainer.gradient_clip / (norms + 1e-6)).clamp(max=1)
