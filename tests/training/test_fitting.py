@@ -75,6 +75,23 @@ def test_a_bad_step_is_skipped_when_told_to(tmp_path, monkeypatch, caplog):
     assert logged == [1, 5, 10, 15, 20]
 
 
+@pytest.mark.parametrize("settings", [["trainer.log_steps=1"], ["trainer.log_steps=7", "trainer.validation_steps=8"]])
+def test_a_bad_step_is_skipped_though_no_other_was_taken_since_the_last_line(tmp_path, monkeypatch, settings):
+    poison(monkeypatch, at=7)
+    summary = fit(tmp_path, *RUN, "trainer.epochs=4", "trainer.nonfinite=skip", *settings)
+    assert math.isfinite(summary["train"]["loss"])
+    assert summary["steps"] == 20
+
+
+@pytest.mark.parametrize("log_steps", [1, 20])
+def test_skipping_ends_after_ten_bad_steps_in_a_row(tmp_path, monkeypatch, log_steps):
+    poison(monkeypatch, at=20, forever=True)
+    with pytest.raises(NonFinite):
+        fit(tmp_path, *RUN, "trainer.steps=40", "trainer.nonfinite=skip", f"trainer.log_steps={log_steps}")
+    logged = [line["step"] for line in RunDirectory(tmp_path).read_metrics() if line["split"] == "train"]
+    assert logged[-1] == 20
+
+
 def test_skipping_ends_when_no_step_is_left(tmp_path, monkeypatch):
     poison(monkeypatch, at=7, forever=True)
     with pytest.raises(NonFinite):

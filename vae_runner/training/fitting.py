@@ -32,6 +32,7 @@ from vae_runner.training.watch import Watch
 log = logging.getLogger(__name__)
 
 FITTED = 4000  # codes that the prior of a deterministic encoder is fitted to
+HOPELESS = 10  # steps in a row that are not finite, from which on no more are skipped
 
 
 class Fitting:
@@ -65,6 +66,7 @@ class Fitting:
         self.watch = Watch(self.budget.steps)
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
         self.seconds = 0.0  # of earlier sittings
+        self.finite_at = -HOPELESS  # the last line that was logged of a finite step; a first step is not skipped
         if world.leads:
             self.recorder = Recorder(experiment, directory, self.budget)
         for module in experiment.modules():
@@ -121,6 +123,7 @@ class Fitting:
         """Reads the running means of the window, and says what is worth saying."""
         self.check_finite(done)
         figures = self.sums.window()
+        self.finite_at = done if figures else self.finite_at
         if figures and self.world.leads:
             self.watch.at_log(done, figures["loss"])
             self.recorder.training(done, {**figures, **self._schedules()})
@@ -143,7 +146,8 @@ class Fitting:
         if bad is None:
             return
         message = explain(*bad)
-        if self.trainer.nonfinite == "stop" or self.sums.is_empty():
+        hopeless = self.sums.is_empty() and done - self.finite_at >= HOPELESS
+        if self.trainer.nonfinite == "stop" or hopeless:
             raise NonFinite(f"{message}; {self._what_is_kept()}")
         log.warning("%s; the step was skipped", message)
 
@@ -291,7 +295,7 @@ class Fitting:
         if device.type == "cuda" and state["random"]["cuda"] is not None:
             torch.cuda.set_rng_state(state["random"]["cuda"], device)
         self.sums.load_state_dict(state["sums"], device)
-        self.best, self.seconds = state["best"], state["seconds"]
+        self.best, self.seconds, self.finite_at = state["best"], state["seconds"], state["step"]
         self.watch.load_state_dict(state["watch"])
         if extended:
             self.best["since"] = 0
