@@ -14,7 +14,7 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import RecordedSteps
 from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, require_alike
-from vae_runner.training.stacked.steps import StackedSteps
+from vae_runner.training.stacked.steps import StackedSteps, release
 
 PLAYERS = ("aae", "factor_vae", "piwae", "vae_gan")
 OPERATORS = ("rae_gp", "svae", "vq_vae", "vrae", "vrnn")  # of which torch has no batched form
@@ -237,6 +237,31 @@ def test_a_checkpoint_of_a_run_in_a_stack_holds_that_run_alone(tmp_path):
     alone.checkpoint(2, 0.0)
     size, expected = (fitting.directory.last.stat().st_size for fitting in (runs[3], alone))
     assert size < 1.1 * expected
+
+
+def test_a_run_that_leaves_a_stack_replays_nothing_that_was_recorded_before_it(tmp_path, monkeypatch):
+    def run(steps_on):
+        monkeypatch.setattr("vae_runner.training.fitting.steps_on", steps_on)
+        first, second = fitting_of(tmp_path, *AE, "seed=0"), fitting_of(tmp_path, *AE, "seed=1")
+        take_alone(first, 6)
+        take_alone(second, 6)
+        take_as_one(StackedSteps([first, second]), 8, start=6)
+        release(first, 8)
+        take_alone(first, 14, start=8)
+        return weights(first)
+
+    def recording(device, plain, recorded):
+        fitting = plain.__self__
+
+        def state():
+            moments = [value for of in fitting.players[0].optimizer.state.values() for value in of.values()]
+            model, sums = fitting.experiment.model.state_dict().values(), fitting.sums
+            return [*model, *moments, sums.totals, sums.bad, sums.first_bad]
+
+        return RecordedSteps(plain, plain, lambda function: replayed(function, state))
+
+    plain = run(lambda device, plain, recorded: plain)
+    torch.testing.assert_close(run(recording), plain, rtol=1e-3, atol=1e-5)
 
 
 def test_a_smaller_stack_goes_on_where_a_larger_one_was(tmp_path):

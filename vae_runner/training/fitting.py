@@ -56,8 +56,7 @@ class Fitting:
             average=self.average,
             skips=trainer.nonfinite == "skip",
         )
-        # a recording would have to hold what several processes tell each other as well
-        self.take = steps_on(experiment.device, self._compute, trainer.cuda_graphs and world.size == 1)
+        self.take = self.own_steps()
         self.is_stacked = False  # one of several runs that train as one
         self.sums = self.training_step.sums
         self.monitor = trainer.monitor or ("last" if experiment.objective.judged else "loss")
@@ -87,6 +86,12 @@ class Fitting:
                 f"{key}: waits for a figure to improve, and trainer.monitor=last is none: {why}"
                 "type trainer.monitor=log_px"
             )
+
+    def own_steps(self) -> Callable[[Tensor, list[Player]], None]:
+        """How this fit takes a step by itself; made anew where its tensors have moved, for recordings hold on to them."""
+        # a recording would have to hold what several processes tell each other as well
+        recorded = self.trainer.cuda_graphs and self.world.size == 1
+        return steps_on(self.experiment.device, self._compute, recorded)
 
     # the loop's verbs
     def step(self, chosen: Tensor | Batch, step: int) -> None:

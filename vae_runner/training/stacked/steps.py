@@ -113,4 +113,5 @@ def release(fitting: Fitting, step: int) -> None:
     if fitting.average:
         fitting.average.follow(fitting.experiment.model)
     fitting.is_stacked = False
+    fitting.take = fitting.own_steps()
     torch.manual_seed(derived(fitting.experiment.seed, "noise", step))
