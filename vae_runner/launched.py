@@ -16,3 +16,8 @@ def rank() -> int:
 def local_rank() -> int:
     """Which one this is of those on this machine, from 0."""
     return int(os.environ.get("LOCAL_RANK", 0)) if processes() > 1 else 0
+
+
+def local_processes() -> int:
+    """How many there are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if processes() > 1 else 1

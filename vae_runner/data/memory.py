@@ -6,13 +6,18 @@ from pathlib import Path
 
 import torch
 
+from vae_runner import launched
+
 SHARE = 0.5  # of what is available: the rest is for the model, and for what else runs
 GROUPS = Path("/sys/fs/cgroup")
 
 
 def room(device: torch.device) -> int:
-    """Bytes that examples may take which are read into memory and then moved to the device."""
-    available = min(_available())
+    """Bytes that examples may take which are read into memory and then moved to the device.
+
+    Processes that train together hold the examples each, and have a part of the machine's memory each.
+    """
+    available = min(_available()) // launched.local_processes()
     if device.type == "cuda":
         available = min(available, torch.cuda.mem_get_info(device)[0])
     return int(SHARE * available)
