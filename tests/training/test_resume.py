@@ -1,6 +1,7 @@
 """A run that was stopped and resumed equals one that was not, to the bit."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ def stop_at(monkeypatch, step):
         original(self, batch, at)
 
     monkeypatch.setattr(Fitting, "step", dying)
+
+
+def stop_there(*_):
+    raise Stopped
 
 
 def what_is_left(directory: Path):
@@ -84,6 +89,49 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path,
             fit(tmp_path, *RUN)
     fit(tmp_path, *RUN, resume=True)
     assert_equal(what_is_left(tmp_path), uninterrupted)
+
+
+@pytest.mark.parametrize("interval", [None, 15])
+def test_so_does_one_whose_best_weights_were_kept_before_its_first_checkpoint(
+    tmp_path, monkeypatch, uninterrupted, interval
+):
+    settings = [*RUN, *([f"trainer.checkpoint_steps={interval}"] if interval else [])]
+    with monkeypatch.context() as patch:
+        if interval is None:  # killed between the first validation and the checkpoint that is due with it
+            patch.setattr(Fitting, "checkpoint", stop_there)
+        else:
+            stop_at(patch, 12)
+        with pytest.raises(Stopped):
+            fit(tmp_path, *settings)
+    directory, config = RunDirectory(tmp_path), config_of(*settings)
+    assert directory.best.is_file()
+    build_trainer(config).require_resumable(build_experiment(config), directory)
+    fit(tmp_path, *RUN, resume=True)
+    assert_equal(what_is_left(tmp_path), uninterrupted)
+
+
+def test_a_checkpoint_that_was_lost_is_missed(tmp_path):
+    fit(tmp_path, *RUN)
+    directory, config = RunDirectory(tmp_path), config_of(*RUN, "trainer.epochs=6")
+    directory.last.unlink()
+    for left in ("metrics.jsonl", "summary.json"):  # either of them tells that there was one
+        kept = (tmp_path / left).read_bytes()
+        (tmp_path / left).unlink()
+        with pytest.raises(UserError, match=r"last\.pt is not in .*; bring it back, or start a new run"):
+            build_trainer(config).require_resumable(build_experiment(config), directory)
+        (tmp_path / left).write_bytes(kept)
+
+
+def test_the_summary_names_the_step_of_the_weights_it_is_of(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 17)  # the best weights of step 15 are kept, and the run stands at step 10
+        with pytest.raises(Stopped):
+            fit(tmp_path, *RUN, "trainer.checkpoint_steps=10")
+    assert checkpoint.load(RunDirectory(tmp_path).best)["step"] == 15
+    monkeypatch.setattr(Fitting, "_monitored", lambda *_: math.inf)  # as if it never came to as good a figure again
+    summary = fit(tmp_path, *RUN, resume=True)
+    assert summary["best_step"] == checkpoint.load(RunDirectory(tmp_path).best)["step"]
+    assert summary["best_epoch"] == summary["best_step"] / 5
 
 
 def test_no_step_is_logged_twice(tmp_path, monkeypatch):

@@ -99,10 +99,20 @@ class Trainer:
     def budget(self, examples: int) -> Budget:
         return Budget.of(examples, self.batch_size, self.epochs, self.steps, self.default_steps)
 
+    def _intervals(self, budget: Budget) -> tuple[int, int]:
+        """Steps from one validation to the next, and from one checkpoint to the next."""
+        validations = budget.interval(self.validation_epochs, self.validation_steps)
+        if self.checkpoint_epochs or self.checkpoint_steps:
+            return validations, budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
+        return validations, validations
+
     def require_resumable(self, experiment: Experiment, directory: RunDirectory) -> None:
         """Raises UserError where the last checkpoint is lost, damaged, of another network or data, or too far."""
+        examples = len(experiment.data.train)
+        budget = self.budget(examples)
         if not directory.last.is_file():
-            if directory.best.is_file():
+            logged = max((line["step"] for line in directory.read_metrics()), default=0)
+            if directory.best.is_file() and (logged > self._intervals(budget)[1] or directory.summary()):
                 raise UserError(
                     f"resume={directory.path}: {directory.last.name} is not in {directory.last.parent}, and nothing "
                     f"else says where training stood; bring it back, or start a new run"
@@ -110,15 +120,15 @@ class Trainer:
             return  # ended before its first checkpoint: it begins again
         state = checkpoint.load(directory.last)
         checkpoint.restore_weights(experiment.model, state, directory.last)
-        examples = len(experiment.data.train)
         if state["examples"] != examples:
             raise UserError(
                 f"resume={directory.path}: the data has {counted(examples, 'example')} to train on now, and the run "
                 f"began with {state['examples']}; bring them back, or start a new run"
             )
-        steps = self.budget(examples).steps
-        if state["step"] > steps:
-            raise UserError(f"resume={directory.path}: {state['step']} steps are done, more than the {steps} asked for")
+        if state["step"] > budget.steps:
+            raise UserError(
+                f"resume={directory.path}: {state['step']} steps are done, more than the {budget.steps} asked for"
+            )
 
     def fit(self, experiment: Experiment, directory: RunDirectory, **how: Any) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.
@@ -157,10 +167,7 @@ class Trainer:
         start = fitting.restore(extended) if resume else 0
         world.take_hold(experiment.modules())
         logs = self.log_steps
-        validations = budget.interval(self.validation_epochs, self.validation_steps)
-        checkpoints = validations
-        if self.checkpoint_epochs or self.checkpoint_steps:
-            checkpoints = budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
+        validations, checkpoints = self._intervals(budget)
         coming = batches(experiment, budget, start, world)
         with stopping or GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
             started = time.perf_counter()
