@@ -34,7 +34,7 @@ def test_cosine_agrees_with_torch():
 
 def test_step_drops_at_the_end_of_every_interval():
     found = rates(schedulers.Step(every=3, gamma=0.5), 61)
-    assert found[29], found[30] == (1.0, 0.5)
+    assert (found[29], found[30]) == (1.0, 0.5)
     assert found[60] == pytest.approx(0.25)
 
 

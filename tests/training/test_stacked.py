@@ -6,13 +6,15 @@ import math
 import pytest
 import torch
 
-from tests.helpers import config_of
+from tests.helpers import config_of, fit
 from tests.replaying import replayed
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training import checkpoint
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import RecordedSteps
+from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, require_alike
 from vae_runner.training.stacked.steps import StackedSteps, release
 
@@ -310,3 +312,28 @@ def test_recorded_steps_are_the_steps_themselves(tmp_path):
     for one, other in zip(plain.fittings, recorded.fittings, strict=True):
         torch.testing.assert_close(weights(other), weights(one), rtol=1e-3, atol=1e-5)
         assert other.sums.window() == pytest.approx(one.sums.window(), rel=1e-4)
+
+
+def test_a_run_that_goes_on_from_an_earlier_step_catches_up_as_it_would_by_itself(tmp_path):
+    def settings(seed, steps):
+        return [*QUICK, *AE, f"seed={seed}", f"trainer.steps={steps}", "trainer.validation_steps=100", "optimizer.lr=0.01"]
+
+    for name, seed, steps in (("alone", 0, 10), ("behind", 0, 10), ("ahead", 1, 15)):
+        fit(tmp_path / name, *settings(seed, steps))
+    fit(tmp_path / "alone", *settings(0, 20), resume=True)
+
+    configs = [config_of(*settings(seed, 20)) for seed in (0, 1)]
+    experiments = [build_experiment(config) for config in configs]
+    data = experiments[0].data
+    Stack(experiments).try_out(data.batch(data.train, torch.arange(8).repeat(2)), "fp32")
+    directories = [RunDirectory(tmp_path / name) for name in ("behind", "ahead")]
+    trainings = [
+        build_trainer(config).training(experiment, directory, resume=True)
+        for config, experiment, directory in zip(configs, experiments, directories, strict=True)
+    ]
+    together = Lockstep(trainings, lambda due: None)
+    together.run()
+    assert [result["steps"] for result in together.results] == [20, 20]
+    one, other = (checkpoint.load(RunDirectory(tmp_path / name).last)["model"] for name in ("alone", "behind"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)

@@ -26,6 +26,7 @@ class Lockstep:
         self.results: list[Result | None] = [None] * len(self.trainings)
         self.due: dict[int, Due] = {}  # what the trainings that go on wait for
         self.steps: StackedSteps | None = None
+        self.alone: Fitting | None = None  # the one that the last step was of, where it was of one
 
     def run(self) -> None:
         """Raises what broke a step of all, such as KeyboardInterrupt, after every training heard of it."""
@@ -46,9 +47,9 @@ class Lockstep:
         ready = {number: due for number, due in self.due.items() if due.step == step}
         if len(ready) == 1:
             ((number, due),) = ready.items()
-            if due.fitting.is_stacked:
+            if due.fitting is not self.alone:  # its memory and the noise are still those of others
                 release(due.fitting, step)
-                self.steps = None
+                self.steps, self.alone = None, due.fitting
             try:
                 due.fitting.step(due.chosen, step)
             except Exception as error:
@@ -63,6 +64,7 @@ class Lockstep:
             self._go_on(number)
 
     def _stacked(self, fittings: list[Fitting], step: int) -> StackedSteps:
+        self.alone = None
         if self.steps is None or {*map(id, self.steps.fittings)} != {*map(id, fittings)}:
             self.steps = StackedSteps(fittings)
             self.steps.seed(step)

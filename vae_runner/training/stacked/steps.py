@@ -101,7 +101,7 @@ class StackedSteps:
 
 
 def release(fitting: Fitting, step: int) -> None:
-    """Makes a fit of a stack one by itself again, from `step` on: its tensors, and its noise."""
+    """Makes a fit whose experiment was in a stack one by itself, from `step` on: its tensors, and its noise."""
     for module in fitting.experiment.modules():
         for tensor in [*module.parameters(), *module.buffers()]:
             tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
