@@ -316,7 +316,8 @@ def test_recorded_steps_are_the_steps_themselves(tmp_path):
 
 def test_a_run_that_goes_on_from_an_earlier_step_catches_up_as_it_would_by_itself(tmp_path):
     def settings(seed, steps):
-        return [*QUICK, *AE, f"seed={seed}", f"trainer.steps={steps}", "trainer.validation_steps=100", "optimizer.lr=0.01"]
+        budget = [f"trainer.steps={steps}", "trainer.validation_steps=100"]
+        return [*QUICK, *AE, f"seed={seed}", *budget, "optimizer.lr=0.01"]
 
     for name, seed, steps in (("alone", 0, 10), ("behind", 0, 10), ("ahead", 1, 15)):
         fit(tmp_path / name, *settings(seed, steps))

@@ -88,7 +88,7 @@ class Fitting:
             )
 
     def own_steps(self) -> Callable[[Tensor, list[Player]], None]:
-        """How this fit takes a step by itself; made anew where its tensors have moved, for recordings hold on to them."""
+        """How this fit takes a step by itself; made anew where its tensors have moved, for recordings keep them."""
         # a recording would have to hold what several processes tell each other as well
         recorded = self.trainer.cuda_graphs and self.world.size == 1
         return steps_on(self.experiment.device, self._compute, recorded)
