@@ -175,6 +175,18 @@ def test_a_completed_run_goes_on_when_given_more_epochs(tmp_path):
     assert second["train"]["loss"] < first["train"]["loss"]
 
 
+def test_a_run_that_stopped_early_and_was_killed_when_it_went_on_goes_on_again(tmp_path, monkeypatch):
+    settings = [*RUN, "trainer.epochs=500", "trainer.early_stopping=2", "optimizer.lr=0.05"]
+    first = fit(tmp_path, *settings)
+    assert first["epochs"] < 500
+    directory, config = RunDirectory(tmp_path), config_of(*settings)
+    with monkeypatch.context() as patch:
+        stop_at(patch, first["steps"] + 1)
+        with pytest.raises(Stopped):
+            build_trainer(config).fit(build_experiment(config), directory, resume=True, extended=True)
+    assert fit(tmp_path, *settings, resume=True)["steps"] >= first["steps"] + 10
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     fit(tmp_path, *RUN)
     with pytest.raises(UserError, match=r"last\.pt: does not fit the config beside it"):

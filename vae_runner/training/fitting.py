@@ -302,7 +302,7 @@ class Fitting:
         self.sums.load_state_dict(state["sums"], device)
         self.best, self.seconds, self.finite_at = state["best"], state["seconds"], state["step"]
         self.watch.load_state_dict(state["watch"])
-        if extended:
+        if extended or self.directory.summary().get("steps") == state["step"]:  # also where it was killed since
             self.best["since"] = 0
         return state["step"]
 
