@@ -120,6 +120,26 @@ def test_arrays_on_disk_are_those_in_memory(tmp_path, kind, scale):
     assert_same(*opened(Arrays, tmp_path / "x.npy", scale=scale))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale", "bytes_"),
+    [
+        ("float32", "none", 4),
+        ("float64", "none", 12),
+        ("float32", "unit", 12),
+        ("int16", "none", 6),
+        ("uint8", "none", 1),
+    ],
+)
+@pytest.mark.parametrize("ending", ["npy", "pt"])
+def test_memory_has_room_for_arrays_as_they_are_read_too(tmp_path, monkeypatch, dtype, scale, bytes_, ending):
+    x = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(dtype)
+    path = tmp_path / f"x.{ending}"
+    np.save(path, x) if ending == "npy" else torch.save(torch.from_numpy(x), path)
+    for room, kind in ((bytes_ * x.size, TensorSplit), (bytes_ * x.size - 1, StreamedSplit)):
+        monkeypatch.setattr(streamable, "room", lambda device, room=room: room)
+        assert isinstance(Arrays(path=str(path), scale=scale, workers=0).open().train, kind)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_tensors_on_disk_bring_labels_conditions_and_splits_along(tmp_path, workers):
     random = torch.Generator().manual_seed(0)

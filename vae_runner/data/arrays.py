@@ -45,7 +45,14 @@ class Arrays(Streamable, ArraySource):
         except Exception:  # reading it as a whole says what is wrong, if anything is
             return False
         values = [arrays[name] for name in self._choose(arrays)[0].values()]
-        return self.streams(sum(math.prod(value.shape) * (1 if _is_bytes(value) else 4) for value in values))
+        return self.streams(sum(math.prod(value.shape) * self._bytes_of_one(value) for value in values))
+
+    def _bytes_of_one(self, value: Any) -> int:
+        """What a value takes while it is read: as it is kept, until it is scaled, and as the file has it."""
+        if _is_bytes(value):
+            return 1
+        kept, size = ("float32", 4) if self.scaling == "none" else ("float64", 8)
+        return size if str(value.dtype).endswith(kept) else size + value.itemsize
 
     def _arrays(self) -> Mapping[str, Any]:
         return map_arrays(self._file) if self.maps else super()._arrays()
