@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 import traceback
@@ -244,6 +245,7 @@ def _status(directory: RunDirectory, config: Config) -> Iterator[None]:
         ended("interrupted", "its process was told to exit")  # by a scheduler that will start it again
         raise
     except LostProcess as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it now to those that are left
         ended("failed", traceback.format_exc())
         log.error("%s; to go on: %s", error, _how_to_go_on(directory, config))
         raise

@@ -18,11 +18,12 @@ from tests.helpers import config_of, fit
 from vae_runner import execute
 from vae_runner.cli import main
 from vae_runner.commands import train_together
+from vae_runner.commands.one_run import stop_at_sigterm
 from vae_runner.config import Tree, configs_directory
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.device import choose_device
-from vae_runner.training.distributed import _give_own_noise
+from vae_runner.training.distributed import LostProcess, _give_own_noise
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = "trainer.steps=25 trainer.log_steps=1 trainer.batch_size=63 trainer.evaluation_examples=100"
@@ -157,6 +158,23 @@ def test_a_process_that_dies_ends_a_run_that_one_process_goes_on_with(tmp_path):
     assert directory.status()["processes"] == 1
     fit(tmp_path / "alone", *settings, f"trainer.steps={done + 20}")
     assert_same_curves(tmp_path / "alone", directory.path)
+
+
+def test_that_another_process_is_lost_is_noted_though_torchrun_ends_this_one_meanwhile(tmp_path, monkeypatch):
+    def told_to_end(self, **changes):
+        if changes.get("state") == "failed":
+            os.kill(os.getpid(), signal.SIGTERM)
+        update(self, **changes)
+
+    update, before = RunDirectory.update_status, signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(RunDirectory, "update_status", told_to_end)
+    try:
+        stop_at_sigterm()
+        with pytest.raises(LostProcess), execute._status(RunDirectory(tmp_path), config_of()):
+            raise LostProcess("another process is gone")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert RunDirectory(tmp_path).status()["state"] == "failed"
 
 
 def test_noise_of_a_process_by_itself_leaves_all_random_states_as_they_were(monkeypatch):
