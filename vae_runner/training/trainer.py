@@ -161,6 +161,7 @@ class Trainer:
         if experiment.device.type == "cuda":
             torch.cuda.set_device(experiment.device)  # where streams and graphs are made
             torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
+            torch.backends.cudnn.allow_tf32 = self.precision == "tf32"  # torch lets convolutions have it by themselves
         fitting = Fitting(self, experiment, directory, world)
         budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
