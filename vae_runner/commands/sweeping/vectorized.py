@@ -1,13 +1,10 @@
 """`hydra/launcher=vectorized`: jobs of a sweep that differ only in numbers are trained as one."""
 
-import contextlib
-import logging
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
@@ -15,24 +12,16 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from vae_runner import execute
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.job import Job, run_here
 from vae_runner.commands.sweeping.processes import processes_for
-from vae_runner.commands.sweeping.stacks import Alone, Group, Together, groups, stacks
+from vae_runner.commands.sweeping.stacks import groups
+from vae_runner.commands.sweeping.together import Outcome, run_group
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
-from vae_runner.reporting.console import Progress, no_file, one_of_several
 from vae_runner.training.device import choose_device
-from vae_runner.training.signals import GracefulStop
-from vae_runner.training.stacked.lockstep import Lockstep
-from vae_runner.training.trainer import Due, Training
-
-log = logging.getLogger("vae_runner")
 
 TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
-
-Outcome = float | BaseException | None  # what a sweeper optimises, or what broke the job
 
 
 def prepare(config: DictConfig, jobs: int | None) -> int:
@@ -119,70 +108,3 @@ def run_jobs(jobs: Sequence[Job], at_once: int, processes: int) -> dict[int, Out
     for of_group in found:
         outcomes |= of_group
     return outcomes
-
-
-def run_group(group: Group, beside_others: bool = False) -> dict[int, Outcome]:
-    """As `run_jobs`. beside_others: other processes write to the same screen."""
-    outcomes: dict[int, Outcome] = {}
-    for part in stacks(group):
-        if isinstance(part, Together):
-            outcomes |= _as_one(part)
-        else:
-            outcomes[part.job.number] = _alone(part, beside_others)
-    return outcomes
-
-
-def _alone(part: Alone, beside_others: bool) -> Outcome:
-    if part.why:
-        log.info("job %s is trained by itself: %s", part.job.number, part.why)
-    name = f"job {part.job.number}: "
-    with one_of_several(name) if beside_others else contextlib.nullcontext():
-        try:
-            return run_here(part.job, "" if beside_others else name)
-        except Exception as error:
-            return error
-
-
-def _as_one(part: Together) -> dict[int, Outcome]:
-    numbers = [job.number for job in part.jobs]
-    log.info("jobs %s are trained as one", ", ".join(map(str, numbers)))
-    with GracefulStop() as stop, no_file(), _Shown() as shown:
-        trainings = [
-            _named(job, job.training(experiment, contextlib.nullcontext(stop)))
-            for job, experiment in zip(part.jobs, part.experiments, strict=True)
-        ]
-        together = Lockstep(trainings, shown.step)
-        together.run()
-    results = dict(zip(numbers, together.results, strict=True))
-    if any(isinstance(result, execute.Interrupted) for result in results.values()):
-        raise KeyboardInterrupt
-    return {
-        number: execute.monitored(result) if isinstance(result, dict) else result for number, result in results.items()
-    }
-
-
-def _named(job: Job, training: Training) -> Training:
-    with one_of_several(f"job {job.number}: "):
-        return (yield from training)
-
-
-class _Shown:
-    """The progress of all, on the screen."""
-
-    def __init__(self) -> None:
-        self._open = contextlib.ExitStack()
-        self._progress: Progress | None = None
-
-    def __enter__(self) -> "_Shown":
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._open.close()
-
-    def step(self, due: Due) -> None:
-        """due: a step that was taken."""
-        if self._progress is None:
-            budget = due.fitting.budget
-            progress = Progress(budget.steps, due.step, steps_per_epoch=budget.steps_per_epoch)
-            self._progress = self._open.enter_context(progress)
-        self._progress.update(due.step + 1)

@@ -78,7 +78,7 @@ def job(config: DictConfig) -> float | None:
 
 def group(group: "Group") -> dict[int, Any]:
     """Jobs that may be trained as one: what each came to, by its number, errors as those that `job` raises."""
-    from vae_runner.commands.sweeping.vectorized import run_group
+    from vae_runner.commands.sweeping.together import run_group
     from vae_runner.execute import Interrupted
     from vae_runner.reporting.console import lines_of_process
 
