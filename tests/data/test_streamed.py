@@ -325,3 +325,11 @@ def test_blocks_may_be_longer_than_the_first_and_are_not_changed_by_later_ones(t
     for x, indices in zip(taken, blocks, strict=True):
         assert torch.equal(x, split.take(indices)[0])
     assert [*split.ahead([])] == []
+
+
+def test_processes_that_train_together_share_the_cores_for_reading(monkeypatch):
+    monkeypatch.setattr(streamable, "cores", lambda: 16)
+    assert Images(path="x").workers == 8
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "4"), ("LOCAL_WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    assert Images(path="x").workers == 3

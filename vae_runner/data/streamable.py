@@ -3,6 +3,7 @@
 import logging
 from typing import Annotated
 
+from vae_runner import launched
 from vae_runner.data.ahead import cores
 from vae_runner.data.memory import room
 from vae_runner.data.source import Source
@@ -25,7 +26,8 @@ class Streamable(Source):
     ) -> None:
         super().__init__(**common)
         self.in_memory = in_memory
-        self.workers = min(max(cores() - 1, 1), PROCESSES) if workers is None else workers
+        own = cores() // launched.local_processes()  # of this process, where several train together
+        self.workers = min(max(own - 1, 1), PROCESSES) if workers is None else workers
 
     def streams(self, size: int) -> bool:
         """Whether examples that would take `size` bytes stay on disk."""
