@@ -237,6 +237,17 @@ def test_validate_builds_what_would_be_trained(capsys) -> None:
     assert capsys.readouterr().err.startswith("vae-run: latent_dim=1: posterior=hyperspherical needs a sphere")
 
 
+def test_validate_checks_where_a_run_would_be_and_the_one_that_would_go_on(capsys, elsewhere) -> None:
+    assert cli.main(["validate", "hydra.run.dir="]) == 2
+    assert "hydra.run.dir is empty" in capsys.readouterr().err
+    assert cli.main(["validate", "resume=nowhere"]) == 2
+    assert capsys.readouterr().err == "vae-run: resume=nowhere: no such directory\n"
+    assert cli.main(["train", "trainer=debug", "hydra.run.dir=mine"]) == 0
+    assert cli.main(["validate", "resume=mine", "latent_dim=5"]) == 2
+    assert "latent_dim=5: the run to resume was started with" in capsys.readouterr().err
+    assert cli.main(["validate", "resume=mine", "trainer.steps=9"]) == 0
+
+
 def test_validate_downloads_nothing(capsys, elsewhere) -> None:
     assert cli.main(["validate", "data=mnist", "data.root=nowhere"]) == 0
     assert "not held against the data: 4 files are missing" in capsys.readouterr().out

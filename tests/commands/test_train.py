@@ -124,6 +124,11 @@ def test_data_outside_the_support_is_refused_with_the_fix(capsys, tmp_path):
     assert "likelihood=gaussian" in line or "data.scale=unit" in line
 
 
+def test_grey_levels_as_real_values_are_refused_with_both_ways_out(capsys, tmp_path):
+    line = refused(capsys, *arrays(tmp_path, x=np.random.default_rng(0).integers(0, 256, (50, 1, 8, 8)).astype(float)))
+    assert "type likelihood=gaussian, or data.scale=unit" in line
+
+
 def test_data_with_nan_is_refused(capsys, tmp_path):
     x = np.ones((50, 4))
     x[3, 2] = np.nan
@@ -158,7 +163,7 @@ def test_a_directory_that_holds_a_run_is_never_overwritten(capsys):
     assert train(*DEBUG, "hydra.run.dir=mine") == 0
     before = {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
     capsys.readouterr()
-    assert "holds a run already" in refused(capsys, *DEBUG, "hydra.run.dir=mine")
+    assert "holds a run already (completed)" in refused(capsys, *DEBUG, "hydra.run.dir=mine")
     assert before == {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
 
 
@@ -200,6 +205,13 @@ def test_a_resume_as_another_run_is_refused(capsys, change):
     assert train(*DEBUG, "hydra.run.dir=mine") == 0
     capsys.readouterr()
     assert change.partition("=")[0] in refused(capsys, "resume=mine", change)
+
+
+def test_a_resume_stays_where_its_run_is(capsys):
+    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+    capsys.readouterr()
+    line = refused(capsys, "resume=mine", "hydra.run.dir=copy", "trainer.steps=6")
+    assert line.startswith("vae-run: hydra.run.dir=copy: a run goes on where it is, in mine")
 
 
 def test_a_resume_of_what_is_no_run_names_its_key(capsys, tmp_path):

@@ -49,7 +49,7 @@ def state_of(fitting):
         if isinstance(value, torch.Tensor)
     ]
     sums = fitting.sums
-    averages = fitting.average.averages if fitting.average else []
+    averages = [*fitting.average.sums, fitting.average.steps] if fitting.average else []
     return [*modules, *moments, *averages, sums.totals, sums.bad, sums.first_bad]
 
 

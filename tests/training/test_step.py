@@ -141,16 +141,19 @@ def test_clipping_bounds_the_update_of_plain_gradient_descent(tmp_path):
     assert (weights(fitting) - before).norm() == pytest.approx(0.5, rel=1e-3)
 
 
-def test_the_average_follows_its_recursion(tmp_path):
+def test_the_average_is_of_the_weights_after_each_step_and_not_of_the_first_ones(tmp_path):
     fitting = fitting_of(tmp_path, "trainer.ema=0.75")
     initial = weights(fitting)
+    with fitting.averaged():
+        assert torch.equal(weights(fitting), initial)  # there is nothing else yet
     take(fitting, 0)
     first = weights(fitting)
+    with fitting.averaged():
+        torch.testing.assert_close(weights(fitting), first)
     take(fitting, 1)
     second = weights(fitting)
     with fitting.averaged():
-        average = weights(fitting)
-    torch.testing.assert_close(average, 0.75 * (0.75 * initial + 0.25 * first) + 0.25 * second)
+        torch.testing.assert_close(weights(fitting), (3 * first + 4 * second) / 7)
     assert torch.equal(weights(fitting), second)
 
 

@@ -92,8 +92,9 @@ def _of_unknown_argument(command: str, text: str, parameters: Mapping[str, inspe
 
 
 def _latest_run() -> str:
-    found = sorted(Path("outputs").glob("*/*/*/config.yaml"), key=lambda file: file.parent.name)
-    return f"; the latest here is run={found[-1].parent}" if found else ""
+    found = (file for depth in ("*", "*/*", "*/*/*") for file in Path("outputs").glob(f"{depth}/config.yaml"))
+    latest = max(found, key=lambda file: file.stat().st_mtime, default=None)
+    return f"; the latest here is run={latest.parent}" if latest else ""
 
 
 def _meaning(parameter: inspect.Parameter) -> str:

@@ -12,6 +12,7 @@ from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.places import claim, override, place
 from vae_runner.config import check, choices_of, resolved
 from vae_runner.errors import UserError
+from vae_runner.run_directory import RunDirectory
 
 log = logging.getLogger("vae_runner")
 
@@ -72,16 +73,27 @@ def _train(line: CommandLine, args: Sequence[str], **together: Any) -> int:
 def _resume(where: str, overrides: Sequence[str], **together: Any) -> int:
     from vae_runner import execute
     from vae_runner.reporting.console import console_logging
-    from vae_runner.run_directory import RunDirectory
 
-    directory = RunDirectory(where)
-    changes = [text for text in overrides if not text.startswith(("resume=", "trust="))]
+    directory, changes, trusted = going_on(where, overrides)
     with console_logging():
         try:
-            summary = execute.resume(directory, changes, trusted="trust=true" in overrides, **together)
+            summary = execute.resume(directory, changes, trusted=trusted, **together)
         except execute.Interrupted:
             return INTERRUPTED
         except (execute.NonFinite, execute.LostProcess):
             return FAILED
     print(execute.outcome(summary, directory.path))
     return 0
+
+
+def going_on(where: str, overrides: Sequence[str]) -> tuple[RunDirectory, list[str], bool]:
+    """The directory of a run to go on with, what is to change, and whether its config may name any class.
+
+    Raises UserError where Hydra is told of another directory.
+    """
+    if elsewhere := next((text for text in overrides if text.startswith("hydra.")), None):
+        raise UserError(
+            f"{elsewhere}: a run goes on where it is, in {where}; leave this out, or copy the directory first"
+        )
+    changes = [text for text in overrides if not text.startswith(("resume=", "trust="))]
+    return RunDirectory(where), changes, "trust=true" in overrides

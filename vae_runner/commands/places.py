@@ -53,8 +53,8 @@ def claim(template: str) -> RunDirectory:
     directory.lock()
     _refuse_full_disk(directory, is_new)
     if directory.holds_a_run():
-        state = directory.status().get("state")
         directory.unlock()
+        state = directory.state()
         raise UserError(
             f"hydra.run.dir={path}: holds a run already ({state}), and a run is never overwritten; "
             f"to go on with it: vae-run train resume={path}"

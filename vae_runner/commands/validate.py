@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from vae_runner.commands.hydra_app import CommandLine
+from vae_runner.commands.one_run import going_on, resumed
+from vae_runner.commands.places import place
 from vae_runner.config import Tree, check, choices_of, resolved
+from vae_runner.config.saved import continued, load_saved
 from vae_runner.config.values import write
 from vae_runner.errors import DataAbsent, UserError
 
@@ -22,9 +25,15 @@ def main(args: Sequence[str]) -> int:
         return 0
     if line.shows:
         raise UserError("vae-run validate shows no config; type vae-run train with the same arguments")
+    if where := resumed(line):
+        directory, changes, trusted = going_on(where, line.overrides)
+        continued(load_saved(directory.require("resume").config, trusted=trusted), changes)
+        print(f"OK: goes on with {where}")
+        return 0
     configs = line.compose()
     for config in configs:
         check(config)
+        place(config, "sweep" if line.multirun else "run")
     waiting = [absent for config in configs if (absent := _built(config))]
     if len(configs) == 1:
         choices = choices_of(configs[0])
@@ -42,10 +51,11 @@ def _built(config: DictConfig) -> str | None:
     from vae_runner.build import build_experiment
 
     values = resolved(config)
-    if "download" in values["data"]:
+    downloads = values["data"].get("download")
+    if downloads:
         values["data"]["download"] = False
     try:
         build_experiment({**values, "choices": choices_of(config)})
     except DataAbsent as absent:
-        return str(absent)
+        return str(absent).replace("data.download=false", "validate downloads nothing") if downloads else str(absent)
     return None

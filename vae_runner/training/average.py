@@ -1,5 +1,6 @@
 """An exponential moving average of the weights, which evaluation and `best.pt` use where it is on."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,38 +8,46 @@ from torch import Tensor, nn
 
 
 class MovingAverage:
-    """average <- decay * average + (1 - decay) * weights, after every step (Polyak & Juditsky 1992)."""
+    """The mean of the weights after each of n steps, those of t steps ago counting decay^t (Polyak & Juditsky 1992).
+
+    The sums begin at zero, and are divided by what their weights come to, 1 - decay^n: the weights that a run begins
+    with have no part in it, however short the run is (as in Adam, Kingma & Ba 2015, section 3).
+    """
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
         self.parameters = [parameter.detach() for parameter in model.parameters()]
-        self.averages: list[Tensor] = [parameter.clone() for parameter in self.parameters]
+        self.sums: list[Tensor] = [torch.zeros_like(parameter) for parameter in self.parameters]
+        # on the device, where a step may be replayed without a word to Python
+        self.steps = torch.zeros((), dtype=torch.int64, device=self.parameters[0].device)
 
     def follow(self, model: nn.Module) -> None:
         """Goes on with the weights of a model where they are now."""
         self.parameters = [parameter.detach() for parameter in model.parameters()]
-        pairs = zip(self.parameters, self.averages, strict=True)
-        self.averages = [torch.empty_like(parameter).copy_(average) for parameter, average in pairs]
+        pairs = zip(self.parameters, self.sums, strict=True)
+        self.sums = [torch.empty_like(parameter).copy_(total) for parameter, total in pairs]
 
     def update(self) -> None:
-        torch._foreach_lerp_(self.averages, self.parameters, 1 - self.decay)
-
-    def swap(self) -> None:
-        """Exchanges the model's weights with their averages; a second call exchanges them back."""
-        for parameter, average in zip(self.parameters, self.averages, strict=True):
-            kept = parameter.clone()
-            parameter.copy_(average)
-            average.copy_(kept)
+        torch._foreach_lerp_(self.sums, self.parameters, 1 - self.decay)
+        self.steps += 1
 
     def __enter__(self) -> None:
-        self.swap()
+        """The model has the averages, or what it has where there was no step yet."""
+        self._kept = [parameter.clone() for parameter in self.parameters]
+        if steps := int(self.steps):
+            share = -math.expm1(steps * math.log(self.decay))
+            for parameter, total in zip(self.parameters, self.sums, strict=True):
+                parameter.copy_(total / share)
 
     def __exit__(self, *error: Any) -> None:
-        self.swap()
+        for parameter, kept in zip(self.parameters, self._kept, strict=True):
+            parameter.copy_(kept)
+        del self._kept
 
     def state_dict(self) -> dict[str, Any]:
-        return {"averages": self.averages}
+        return {"sums": self.sums, "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for average, saved in zip(self.averages, state["averages"], strict=True):
-            average.copy_(saved)
+        self.steps.copy_(state["steps"])
+        for total, saved in zip(self.sums, state["sums"], strict=True):
+            total.copy_(saved)

@@ -153,6 +153,12 @@ def test_a_failed_job_is_tried_again(monkeypatch):
     assert [row["state"] for row in rows()] == ["completed", "completed"]
 
 
+def test_a_sweep_is_made_longer_by_the_same_command_with_more_steps():
+    assert sweep("seed=0,1", "hydra.sweep.dir=s", "trainer.steps=4") == 0
+    assert sweep("seed=0,1", "hydra.sweep.dir=s", "trainer.steps=6") == 0
+    assert [json.loads(Path(f"s/{job}/summary.json").read_text())["steps"] for job in (0, 1)] == [6, 6]
+
+
 def test_another_sweep_s_directory_is_refused(capsys):
     assert sweep("seed=0,1", "hydra.sweep.dir=s") == 0
     before = Path("s/0/.hydra/overrides.yaml").read_text()

@@ -111,15 +111,20 @@ def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> Dict
 
 
 def _refuse_another_sweep(path: Path, jobs: list[list[str]]) -> None:
-    """Raises UserError where the directory holds the runs of other jobs than these."""
+    """Raises UserError where the directory holds the runs of other jobs than these; how long they are may differ."""
     for number, job in enumerate(jobs):
         directory = path / str(number)
         before = runs.overrides_of(directory) if RunDirectory(directory).holds_a_run() else None
-        if before is not None and before != job:
+        if before is not None and _without_budget(before) != _without_budget(job):
             raise UserError(
                 f"hydra.sweep.dir={path}: holds another sweep: its job {number} is {' '.join(before)}, "
                 f"here it is {' '.join(job)}; choose another directory"
             )
+
+
+def _without_budget(overrides: Sequence[str]) -> list[str]:
+    budget = {f"trainer.{key}" for key in BUDGET}
+    return [text for text in overrides if text.partition("=")[0] not in budget]
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -36,7 +36,8 @@ class Likelihood(nn.Module):
             allowed = " or ".join(words for support, words in SUPPORTS.items() if support in cls.supports)
             given = SUPPORTS.get(space.support, space.support)
             fix = "likelihood=categorical" if space.support == "categorical" else cls.fixes.get(space.support)
-            advice = f": type {fix}" if fix else ""
+            scaled = ", or data.scale=unit where they have a least and a greatest" if space.support == "real" else ""
+            advice = f": type {fix}{scaled}" if fix else ""
             raise UserError(f"likelihood={cls.option} takes values {allowed}, those of this data are {given}{advice}")
 
     def forward(self, parameters: Tensor) -> Any:
