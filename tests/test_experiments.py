@@ -91,6 +91,7 @@ def test_an_unknown_key_in_a_file_is_refused_with_its_line(tmp_path):
         ("{5: 3}", "published.values={5:3}: its entry 5: 5 must be text"),
         ("{variant=beta_vae: 3}", "published.values: variant=beta_vae: there is no setting variant ("),
         ("{'latent_dim=[': 3}", "published.values: latent_dim=[: its value is not readable as YAML ("),
+        ("{'latent_dim=${': 3}", "published.values: latent_dim=${: its value is not readable as YAML ("),
         ("{latent_dim=5: high}", "published.values={latent_dim=5:high}: its entry latent_dim=5: high must be a number"),
     ],
 )

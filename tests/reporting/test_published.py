@@ -79,6 +79,13 @@ def test_a_run_of_a_sweep_is_held_against_the_value_of_its_settings(config, valu
     assert swept().for_run(config) == held(value=value)
 
 
+@pytest.mark.parametrize("typed", ["optimizer.lr=1e-3", "optimizer.lr=0.001", "optimizer.lr=1.0e-03"])
+def test_numbers_with_an_exponent_are_those_of_the_config(typed):
+    published = Published(figure="test.elbo", value=None, values={typed: -8.0}, tolerance=1.0, source="a paper")
+    assert published.for_run({"optimizer": {"lr": 0.001}}) == held(value=-8.0)
+    assert published.for_run({"optimizer": {"lr": 0.01}}) is None
+
+
 def test_a_run_that_no_value_is_of_is_held_against_none():
     assert swept(value=None).for_run({"latent_dim": 2}) is None
     assert swept(value=None).for_run({"objective": {"samples": 5}}) == held(value=-8.0)

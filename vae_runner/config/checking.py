@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import yaml
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from vae_runner.config.composing import choices_of, composed_files, loader_of, plain, resolved, tree_of
 from vae_runner.config.figures import mistaken
@@ -98,7 +99,7 @@ class _Checker:
             where = self._origin("published.values")
             try:
                 given = [key for key, _ in settings_typed(typed)]
-            except yaml.YAMLError:
+            except (yaml.YAMLError, OmegaConfBaseException):
                 self.problems.append(f"published.values: {typed}: its value is not readable as YAML{where}")
                 continue
             for key in given:

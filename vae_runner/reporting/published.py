@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-
 from vae_runner.errors import UserError
 from vae_runner.reporting.better import is_better_high
 from vae_runner.reporting.formats import number
@@ -127,10 +125,16 @@ class Published:
 
 
 def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
-    """The settings in `key=value key=value`, with their values as YAML has them."""
+    """The settings in `key=value key=value`, with their values as in a config, where 1e-3 is a number.
+
+    Raises YAMLError or OmegaConfBaseException for a value that cannot be read.
+    """
+    from omegaconf import OmegaConf
+
     for word in words.split():
         key, _, value = word.partition("=")
-        yield key, yaml.safe_load(value)
+        read: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
+        yield key, read["value"]
 
 
 def _at(key: str, config: Mapping[str, Any]) -> Any:
