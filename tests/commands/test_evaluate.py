@@ -141,7 +141,11 @@ def test_the_groups_say_something_of_every_kind_of_run(name, trained):
     assert ("likelihood" in written["not_taken"]) == (written["test"]["elbo"] is None)
 
 
-def test_factors_are_held_against_the_codes(tmp_path):
+def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, monkeypatch):
+    from vae_runner.reporting.figures import latent_maps
+
+    drawn, image_of = [], latent_maps.image_of
+    monkeypatch.setattr(latent_maps, "image_of", lambda figure: drawn.append(figure) or image_of(figure))
     run = tmp_path / "run"
     small = ["data=sprites", "data.limit=400", "data.test=200", "data.validation=100", "architecture.width=8"]
     assert main(["train", *small, "trainer=debug", "trainer.evaluation_examples=null", f"hydra.run.dir={run}"]) == 0
@@ -150,6 +154,8 @@ def test_factors_are_held_against_the_codes(tmp_path):
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
     assert {*written["disentanglement"]} <= set(KNOWN["disentanglement"])
     assert mistaken("usefulness.ridge_r2_position_x") is None
+    # the map of training, then the two of the evaluation
+    assert [figure.legends[0].get_title().get_text() for figure in drawn] == ["shape"] * 3
 
 
 def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):

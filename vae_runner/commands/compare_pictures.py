@@ -99,6 +99,7 @@ def _exhibit(opened: "Opened", name: str) -> "Exhibit":
         codes=codes.float().cpu(),
         labels=None if shown.y is None else shown.y.cpu(),
         prior=torch.cat(prior),
+        factor=data.first_factor,
     )
 
 

@@ -201,11 +201,11 @@ def _draw(opened: Opened, split: str, result: "Evaluation") -> None:
     from vae_runner.reporting.figures import kl_bars, latent_map, latent_map_3d
 
     of = f"{split} examples, {opened.described}"
-    class_names = opened.run.data.space.class_names
-    codes = latent_map(result.codes, result.labels, class_names, title=f"codes of {of}")
+    class_names, factor = opened.run.data.space.class_names, opened.run.data.first_factor
+    codes = latent_map(result.codes, result.labels, class_names, factor=factor, title=f"codes of {of}")
     opened.save(f"evaluation/latents_{split}.png", codes)
     if result.codes[0].numel() >= 3:
-        space = latent_map_3d(result.codes, result.labels, class_names, title=f"codes of {of}")
+        space = latent_map_3d(result.codes, result.labels, class_names, factor=factor, title=f"codes of {of}")
         opened.save(f"evaluation/latents_3d_{split}.png", space)
     if result.kl_units is not None:
         bars = kl_bars(result.kl_units, title=f"KL by unit, {of}")

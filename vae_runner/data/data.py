@@ -41,6 +41,13 @@ class Data:
         self.corruption: Callable[[Batch], Batch] | None = None
         self.condition: Callable[[Batch], Batch] | None = None
 
+    @property
+    def first_factor(self) -> str | None:
+        """The name of the first column of y; None where y is a class, or none."""
+        if not self.space.factors:
+            return None
+        return self.factor_names[0] if self.factor_names else "factor 0"
+
     def to(self, device: torch.device | str) -> "Data":
         """The same data with all its examples on `device`."""
         moved = copy.copy(self)

@@ -18,6 +18,7 @@ class Exhibit:
 
     ends: pairs of examples (pairs, 2, *shape); between: what is decoded on the way from one to the other, (pairs,
     steps, *shape), or None where nothing lies between codes. codes (M, D) with labels, and draws from the prior (L, D).
+    factor: the name of the first column of labels, where they are factors.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Exhibit:
     codes: Tensor
     labels: Tensor | None
     prior: Tensor
+    factor: str | None = None
 
 
 def gallery(exhibits: Sequence[Exhibit], columns: int = 10) -> Image.Image:
@@ -42,7 +44,14 @@ def gallery(exhibits: Sequence[Exhibit], columns: int = 10) -> Image.Image:
         title = "samples, z from the prior"
         samples = grids.grid(exhibit.samples, column_labels=names, title=title, limits=limits)
         title = "codes of test examples; crosses: draws from the prior"
-        codes = latent_map(exhibit.codes, exhibit.labels, exhibit.space.class_names, prior=exhibit.prior, title=title)
+        codes = latent_map(
+            exhibit.codes,
+            exhibit.labels,
+            exhibit.space.class_names,
+            prior=exhibit.prior,
+            factor=exhibit.factor,
+            title=title,
+        )
         row = grids.beside([samples, _interpolations(exhibit, limits, samples.width), codes])
         rows += [grids.note(exhibit.name, row.width), row]
     return grids.stacked(rows)

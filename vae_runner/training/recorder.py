@@ -168,7 +168,8 @@ class Recorder:
     def final_pictures(self, done: int, evaluation: Evaluation) -> None:
         """Where the codes of the held-out examples lie, and what each unit costs."""
         labels, names = evaluation.labels, self.space.class_names
-        image = latent_map(evaluation.codes, labels, names, title="codes of held-out examples, best weights")
+        factor, title = self.experiment.data.first_factor, "codes of held-out examples, best weights"
+        image = latent_map(evaluation.codes, labels, names, factor=factor, title=title)
         self._picture(Path("latents.png"), "latents", image, done)
         if evaluation.kl_units is not None:
             self._picture(Path("kl_units.png"), "kl_units", kl_bars(evaluation.kl_units), done)

@@ -98,6 +98,19 @@ def test_many_classes_have_the_colours_that_the_bar_has_for_them(monkeypatch):
     assert np.allclose(drawn, colormaps["viridis"](classes.numpy() / 100)[:, :3])
 
 
+@pytest.mark.parametrize("draw", [figures.latent_map, figures.latent_map_3d])
+def test_the_legend_and_the_bar_name_the_factor_that_colours_stand_for(draw, monkeypatch):
+    from vae_runner.reporting.figures import latent_maps
+
+    seen = []
+    monkeypatch.setattr(latent_maps, "image_of", seen.append)
+    for values in (3, 40):
+        draw(torch.randn(80, 3), torch.stack([torch.arange(80) % values, torch.zeros(80)], 1), factor="scale")
+    few, many = seen
+    assert few.legends[0].get_title().get_text() == "scale"
+    assert many.axes[-1].get_ylabel() == "scale"
+
+
 def said(monkeypatch, *args, **settings):
     """The title and the labels of the axes of a map in three dimensions."""
     from vae_runner.reporting.figures import latent_maps

@@ -23,13 +23,15 @@ def latent_map(
     class_names: Sequence[str] | None = None,
     *,
     prior: Values | None = None,
+    factor: str | None = None,
     title: str | None = None,
 ) -> Image.Image:
     """Where the codes lie in two dimensions, coloured by class.
 
     codes: (N, *latent), flattened; two dimensions are shown as they are, more through their first two principal
-    components, one as a histogram. labels: (N,) classes, or (N, F) factors of which the first is shown; a negative
-    class is hidden and drawn in grey. prior: samples from the prior (M, *latent), grey crosses behind the codes.
+    components, one as a histogram. labels: (N,) classes, or (N, F) factors of which the first is shown, which `factor`
+    names; a negative class is hidden and drawn in grey. prior: samples from the prior (M, *latent), grey crosses behind
+    the codes.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -57,7 +59,7 @@ def latent_map(
         axes.hist(behind[:, 0], bins=bins, color="0.8", weights=weights, label="prior")
     elif behind is not None:
         axes.scatter(behind[:, 0], behind[:, 1], s=14.0, marker="+", color="0.8", label="prior", linewidths=1, zorder=0)
-    _draw_codes(figure, [axes], points, classes, class_names, coloured=labels is not None, bins=bins)
+    _draw_codes(figure, [axes], points, classes, class_names, factor, coloured=labels is not None, bins=bins)
     return image_of(figure)
 
 
@@ -66,6 +68,7 @@ def latent_map_3d(
     labels: Values | None = None,
     class_names: Sequence[str] | None = None,
     *,
+    factor: str | None = None,
     title: str | None = None,
 ) -> Image.Image:
     """Where the codes lie in three dimensions, coloured by class, from two sides.
@@ -105,7 +108,7 @@ def latent_map_3d(
         axes.set_box_aspect(sides, zoom=ZOOM)
         axes.patch.set_alpha(0)
         panels.append(axes)
-    _draw_codes(figure, panels, points, classes, class_names, coloured=labels is not None)
+    _draw_codes(figure, panels, points, classes, class_names, factor, coloured=labels is not None)
     return image_of(figure)
 
 
@@ -149,6 +152,7 @@ def _draw_codes(
     points: np.ndarray,
     classes: np.ndarray,
     class_names: Sequence[str] | None,
+    factor: str | None,
     coloured: bool,
     bins: Sequence[float] | None = None,
 ) -> None:
@@ -180,11 +184,11 @@ def _draw_codes(
         room: dict[str, Any] = {"ax": list(panels)}
         if not is_laid_out:
             room = {"cax": figure.add_axes((0.93, 0.2, 0.015, 0.6))}
-        figure.colorbar(ScalarMappable(Normalize(shown[0], shown[-1]), palette), label="class", **room)
+        figure.colorbar(ScalarMappable(Normalize(shown[0], shown[-1]), palette), label=factor or "class", **room)
     elif coloured and groups:
         entries, names = panels[0].get_legend_handles_labels()
         where: Any = "outside right center" if is_laid_out else "center right"
-        figure.legend(entries, names, loc=where, frameon=False, markerscale=2)
+        figure.legend(entries, names, title=factor, loc=where, frameon=False, markerscale=2)
 
 
 def _vectors(values: Values) -> np.ndarray:
