@@ -228,6 +228,15 @@ def test_samples_are_not_held_against_examples_with_gaps(tmp_path):
     assert evaluated(run, only="samples")["not_taken"]["samples"].startswith("values are missing from the examples")
 
 
+def test_copies_are_told_by_held_out_examples_and_not_by_those_of_training(trained):
+    found = evaluated(trained("vae"), "generated=40", only="samples")["samples"]
+    assert 0 <= found["copies_share"] <= 1
+    found = evaluated(trained("vae"), "generated=40", "split=train", only="samples")["samples"]
+    assert found["copies_share"] is found["copies_share_of_held_out"] is None
+    assert found["copies_not_taken"].startswith("these are the training examples")
+    assert 0 <= found["precision"] <= 1
+
+
 def test_a_file_of_features_that_is_not_there_is_refused(trained, refused):
     run = trained("vae")
     assert "no.pth" in refused("evaluate", f"run={run}", "inception=no.pth", "device=cpu", unchanged=run)

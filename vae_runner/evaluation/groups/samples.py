@@ -42,9 +42,6 @@ def _compared(subject: Subject) -> dict[str, Any]:
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
     neighbours = precision_recall(of_data, of_samples, k=NEIGHBOURS)
-    train = torch.cat([batch.x.cpu() for batch in subject.batches(subject.data.train, TRAINING)])
-    quantile = max(QUANTILE, 1 / len(of_data))
-    copies = copying(of_samples, features.features(train).cpu(), of_data, quantile=quantile)
     return {
         "frechet_distance": frechet_distance(of_data, of_samples),
         "kernel_distance": kernel.mean,
@@ -55,13 +52,26 @@ def _compared(subject: Subject) -> dict[str, Any]:
         "coverage": neighbours.coverage,
         **_classes(subject, drawn, data),
         **({"sharpness_ratio": sharpness_ratio(drawn, data)} if subject.space.image else {}),
-        "copies_share": copies.share,
-        "copies_share_of_held_out": copies.heldout_share,
-        "copies_quantile": quantile,
+        **_copies(subject, of_samples, of_data),
         "features": features.name,
         "features_accuracy": features.accuracy,
         "samples": len(drawn),
         "neighbours": NEIGHBOURS,
+    }
+
+
+def _copies(subject: Subject, of_samples: Tensor, of_data: Tensor) -> dict[str, Any]:
+    """How many samples lie near a training example, beside held-out examples, from features of both."""
+    if subject.split is subject.data.train:
+        why = "these are the training examples: none are held out to tell copies by"
+        return {"copies_share": None, "copies_share_of_held_out": None, "copies_not_taken": why}
+    train = torch.cat([batch.x.cpu() for batch in subject.batches(subject.data.train, TRAINING)])
+    quantile = max(QUANTILE, 1 / len(of_data))
+    copies = copying(of_samples, subject.features.features(train).cpu(), of_data, quantile=quantile)
+    return {
+        "copies_share": copies.share,
+        "copies_share_of_held_out": copies.heldout_share,
+        "copies_quantile": quantile,
     }
 
 
