@@ -42,7 +42,7 @@ def anomaly(subject: Subject) -> dict[str, Any]:
     told = y >= 0
     positive = torch.isin(y, torch.tensor(left_out))[told]
     if not bool(positive.any()):
-        raise Inapplicable("none of these examples is of a class that was left out; those are in split=test")
+        raise Inapplicable(f"none of these examples is of a class that was left out; {_elsewhere(subject)}")
     scores = {name: torch.cat([part[name] for part in found])[told] for name in found[0]}
     names = subject.space.class_names or [str(label) for label in range(subject.space.classes or 0)]
     return {
@@ -52,6 +52,17 @@ def anomaly(subject: Subject) -> dict[str, Any]:
         "examples": len(positive),
         "draws": draws,
     }
+
+
+def _elsewhere(subject: Subject) -> str:
+    """Where such examples are: in the test split alone."""
+    if subject.split is not subject.data.test:
+        return "those are in split=test"
+    y = subject.split.targets(torch.arange(len(subject.split), device=subject.device))
+    assert y is not None
+    found = torch.isin(y.cpu(), torch.tensor(subject.data.left_out)).nonzero()
+    # two are the fewest that an area is taken of
+    return f"for two of them, type limit={int(found[1]) + 1} or more" if len(found) > 1 else "there are no two of them"
 
 
 def _told_apart(scores: dict[str, Tensor], positive: Tensor) -> dict[str, Any]:
