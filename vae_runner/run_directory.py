@@ -88,6 +88,10 @@ class RunDirectory:
     def best(self) -> Path:
         return self.path / "checkpoints" / "best.pt"
 
+    def has_last_alone(self) -> bool:
+        """Whether it has weights, and none yet that were the best of a validation."""
+        return self.last.is_file() and not self.best.is_file()
+
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"

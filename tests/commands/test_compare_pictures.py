@@ -154,3 +154,13 @@ def test_a_run_without_weights_is_named(copied, refused):
         file.unlink()
     said = refused("compare", run, "samples=shown.png", unchanged=Path())
     assert said == f"run={run}: it has no best checkpoint yet (state: completed)"
+
+
+def test_a_run_with_nothing_but_its_last_weights_is_named_with_what_can_be_done(copied, refused):
+    run = copied("vae")
+    (run / "checkpoints" / "best.pt").unlink()
+    said = refused("compare", run, "samples=shown.png", unchanged=Path())
+    assert said == (
+        f"samples: {run} has no best checkpoint yet (state: completed), and the best are shown; "
+        f"train it until a validation (vae-run train resume={run}), or give others"
+    )

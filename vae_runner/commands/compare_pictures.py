@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from vae_runner.errors import UserError
 from vae_runner.reporting.comparison import Comparison, differences, full_name
 from vae_runner.reporting.tables import Row
+from vae_runner.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,13 +57,18 @@ def rate_distortion(comparison: Comparison, rows: Sequence[Row], by: Sequence[st
 def samples(comparison: Comparison, seed: int, **opening: Any) -> "Image":
     """A row of samples, interpolations and codes for each run. opening: how runs are opened, as `open_run` takes it.
 
-    Raises UserError where a run cannot be read, or is not of images.
+    Raises UserError where a run cannot be read, has no best weights, or is not of images.
     """
     from vae_runner.commands.runs import open_run
     from vae_runner.reporting.galleries import gallery
 
     exhibits = []
     for row in comparison.rows:
+        if (files := RunDirectory(row["directory"])).has_last_alone():
+            raise UserError(
+                f"samples: {files.path} has no best checkpoint yet (state: {files.state()}), and the best are shown; "
+                f"train it until a validation (vae-run train resume={files.path}), or give others"
+            )
         opened = open_run(row["directory"], weights="best", device="auto", seed=seed, **opening)
         if not opened.run.model.space.image:
             raise UserError(f"samples: {row['directory']} is not of images, and no others are drawn side by side")

@@ -112,7 +112,7 @@ def open_run(
     """
     data = {key: place for key, place in (("path", data_path), ("root", data_root)) if place is not None}
     files = RunDirectory(Path(directory).expanduser()).require()
-    if weights == "best" and files.last.is_file() and not files.best.is_file():
+    if weights == "best" and files.has_last_alone():
         raise UserError(f"run={directory}: it has no best checkpoint yet (state: {files.state()}); type weights=last")
 
     from vae_runner.build import Run
