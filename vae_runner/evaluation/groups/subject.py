@@ -87,7 +87,7 @@ class Subject:
         return torch.cat(codes), None if labels[0] is None else torch.cat(labels)  # type: ignore[arg-type]
 
     def coded(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Codes and labels of train, validation and test examples, for readers of codes.
+        """Codes and labels of train, validation and test examples, for readers of codes: the first whose label is told.
 
         Raises Inapplicable where one of these splits has no examples, or examples no labels.
         """
@@ -95,9 +95,16 @@ class Subject:
             split = getattr(self.data, name)
             if not len(split):
                 raise Inapplicable(f"there are no {name} examples")
-            codes, labels = self.codes(split, most)
-            if labels is None:
+            y = split.targets(torch.arange(len(split), device=self.device))
+            if y is None:
                 raise Inapplicable("the data has no labels")
+            if y.dim() == 1 and bool((y[:most] < 0).any()):
+                told = (y >= 0).nonzero()[:most, 0]
+                if not len(told):
+                    raise Inapplicable(f"the labels of all {name} examples are hidden")
+                split = split.subset(told)
+            codes, labels = self.codes(split, most)
+            assert labels is not None
             yield codes, labels
 
 

@@ -28,7 +28,7 @@ def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
         "clusters_adjusted_rand": found.adjusted_rand,
         "clusters_normalised_information": found.normalised_information,
         "clusters_silhouette": found.silhouette,
-        "training_codes": int((splits[0].targets >= 0).sum()),  # others have no part in it
+        "training_codes": len(splits[0].codes),
     }
 
 

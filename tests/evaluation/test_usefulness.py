@@ -1,0 +1,37 @@
+"""Which codes readers are fitted to."""
+
+import pytest
+import torch
+
+from tests.helpers import QUICK, config_of
+from vae_runner.build import build_experiment
+from vae_runner.evaluation.groups import GROUPS, Settings, Subject
+
+
+def subject_of(*overrides: str, probes: int) -> Subject:
+    experiment = build_experiment(config_of(*QUICK, *overrides))
+    data, cpu = experiment.data, torch.device("cpu")
+    return Subject(experiment.model, data, data.test, cpu, pytest.fail, settings=Settings(probes=probes))
+
+
+def test_readers_are_fitted_to_as_many_training_codes_as_there_are_labels_for():
+    subject = subject_of("data.labels=60", probes=100)
+    assert not bool((subject.data.train.targets(torch.arange(100)) >= 0).all())
+    assert GROUPS["usefulness"](subject)["training_codes"] == 60
+
+
+def test_they_are_the_first_whose_label_is_told():
+    subject = subject_of("data.labels=60", probes=25)
+    codes, labels = next(subject.coded(25))
+    everything, y = subject.codes(subject.data.train)
+    assert len(codes) == 25
+    assert torch.equal(labels, y[y >= 0][:25])
+    assert torch.allclose(codes, everything[y >= 0][:25], atol=1e-5)
+
+
+def test_with_all_labels_they_are_the_first():
+    subject = subject_of(probes=25)
+    codes, labels = next(subject.coded(25))
+    everything, y = subject.codes(subject.data.train, 25)
+    assert torch.equal(codes, everything)
+    assert torch.equal(labels, y)
