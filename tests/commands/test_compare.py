@@ -281,12 +281,36 @@ def test_runs_of_other_data_or_likelihoods_are_never_averaged(tmp_path, monkeypa
         make(Path(f"runs/{number}"), figures=nats(elbo), **same)
     make(Path("runs/other"), figures=nats(-9e8), **{**same, **other})
     rows = compared("runs", "by=variant")
-    said = f"figures of different data or likelihoods have no common mean: also by {differs}"
+    said = f"figures of different data, likelihoods or pixels have no common mean: also by {differs}"
     assert capsys.readouterr().out.splitlines()[0] == said
     assert column(rows, "test elbo") == ["-2.0", "-900000000.0"]
     assert len(set(column(rows, differs))) == 2
     compared("runs", f"by=variant,{differs}")
     assert "common mean" not in capsys.readouterr().out
+
+
+QUADRANTS = {"_target_": "vae_runner.conditions.image.Image", "transform": "quadrants", "visible": None}
+
+
+@pytest.mark.parametrize(
+    ("condition", "other", "apart"),
+    [
+        (QUADRANTS, {**QUADRANTS, "visible": 3}, True),
+        (QUADRANTS, {"_target_": None}, True),
+        (QUADRANTS, {**QUADRANTS, "visible": 1}, False),  # which is what null is
+        ({**QUADRANTS, "transform": "edges"}, {"_target_": None}, False),
+    ],
+)
+def test_runs_of_which_other_pixels_are_visible_are_never_averaged(
+    tmp_path, monkeypatch, capsys, condition, other, apart
+):
+    monkeypatch.chdir(tmp_path)
+    make(Path("runs/0"), figures=nats(-1.0), condition=condition)
+    make(Path("runs/1"), figures=nats(-3.0), condition=other)
+    rows = compared("runs", "by=variant")
+    said = "figures of different data, likelihoods or pixels have no common mean: also by condition.visible"
+    assert (said in capsys.readouterr().out) == apart
+    assert column(rows, "test elbo") == (["-1.0", "-3.0"] if apart else ["-2.0"])
 
 
 def test_runs_that_differ_in_how_much_they_were_trained_on_are_averaged(tmp_path, monkeypatch, capsys):
@@ -361,7 +385,8 @@ def test_figures_of_an_evaluation_are_columns_that_can_be_sorted_by(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     for name, distance in [("far", 9.0), ("near", 1.0), ("between", 3.0)]:
         run = make(Path(name), figures=nats(-100.0))
-        groups = {"samples": {"frechet_distance": distance, "features": "some"}, "latents": {"mutual_information": 7.0}}
+        latents = {"mutual_information": distance, "mutual_information_standard_error": 0.5, "examples": 2000}
+        groups = {"samples": {"frechet_distance": distance, "features": "some"}, "latents": latents}
         (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "test": {"elbo": -1.0}, **groups}))
     rows = compared("far", "near", "between", "sort=frechet_distance")
     assert [row["run"] for row in rows] == ["near", "between", "far"]
@@ -369,3 +394,7 @@ def test_figures_of_an_evaluation_are_columns_that_can_be_sorted_by(tmp_path, mo
     # what training takes too is shown as training took it
     assert {row["test elbo"] for row in rows} == {"-100.0"}
     assert {row["test mutual_information"] for row in rows} == {"1.0"}
+    # and what a group calls by the same name stands beside it, with its error
+    for name, values in [("", ["9.0", "3.0", "1.0"]), ("_standard_error", ["0.5"] * 3), ("_examples", ["2000"] * 3)]:
+        figure = "latents_examples" if name == "_examples" else f"latents_mutual_information{name}"
+        assert column(compared("far", "near", "between", f"sort={figure}"), f"test {figure}") == values

@@ -107,6 +107,14 @@ def test_runs_of_different_data_have_no_common_plane(refused):
     assert said == "rate_distortion: runs differ in data, so their nats have no common scale; give fewer"
 
 
+def test_runs_of_different_pixels_have_no_common_plane(refused):
+    for visible in (1, 3):
+        condition = {"_target_": "vae_runner.conditions.image.Image", "transform": "quadrants", "visible": visible}
+        make(Path(f"runs/{visible}"), f"condition.visible={visible}", figures=nats(-100.0), condition=condition)
+    said = refused("compare", "runs", "rate_distortion=plane.png", unchanged=Path())
+    assert said == "rate_distortion: runs differ in condition.visible, so their nats have no common scale; give fewer"
+
+
 def test_runs_that_differ_in_how_examples_arrive_have_a_common_plane(points):
     for number, workers in enumerate((0, 2)):
         data = {**BASE.get("data", {}), "workers": workers, "in_memory": bool(number)}

@@ -33,6 +33,22 @@ def test_a_run_of_an_experiment_stands_beside_its_published_figure(capsys):
     assert "published: test.elbo -100 ± 1 (a paper)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("figure", "order"), [("elbo", ["c", "a", "b"]), ("loss", ["b", "a", "c"])])
+def test_sorted_by_ours_the_best_is_first(figure, order):
+    for name, elbo in (("a", -101.0), ("b", -103.0), ("c", -99.0)):
+        figures = {"elbo": elbo, "loss": elbo}
+        make(Path(name), figures=figures, published={**PAPER, "figure": f"test.{figure}"})
+    assert column(compared("a", "b", "c", "sort=ours"), "run") == order
+
+
+def test_figures_of_which_some_are_better_low_are_sorted_as_told_alone(refused):
+    for name, figure in (("a", "elbo"), ("b", "loss")):
+        make(Path(name), figures=nats(-100.0), published={**PAPER, "figure": f"test.{figure}"})
+    said = refused("compare", "a", "b", "sort=ours")
+    assert said == "sort=ours: some of these are better high and others low; type descending=true or false"
+    assert column(compared("a", "b", "sort=ours", "descending=true"), "run") == ["b", "a"]
+
+
 def test_runs_without_a_published_figure_have_no_such_columns():
     make(Path("a"), figures=nats(-1.0), published=None)
     make(Path("b"), figures=nats(-2.0))

@@ -173,7 +173,7 @@ def test_a_code_that_nothing_falls_to_is_moved_to_where_vectors_are():
     for _ in range(60):
         posterior(100 + torch.randn(200, 2))
     assert (posterior.codebook > 90).all()
-    assert posterior.eval()(100 + torch.randn(500, 2)).figures["perplexity"] > 6
+    assert posterior.eval()(100 + torch.randn(500, 2)).figures["codebook_perplexity"] > 6
 
 
 def test_the_codebook_rests_outside_of_training_and_is_saved():
@@ -197,7 +197,7 @@ def test_vectors_that_are_not_finite_leave_a_finite_codebook():
 def test_perplexity_is_the_number_of_codes_in_equal_use():
     posterior = Quantized((2,), codes=8, code_dim=2).eval()
     h = posterior.codebook[[0, 1, 2]].repeat(4, 1)
-    assert posterior(h).figures["perplexity"].item() == pytest.approx(3)
+    assert posterior(h).figures["codebook_perplexity"].item() == pytest.approx(3)
 
 
 def test_the_kl_of_codes_is_what_the_prior_says_of_them_and_trains_it_alone():

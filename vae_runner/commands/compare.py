@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
 from vae_runner.commands.files import Overwrite, new_png, refuse_directory, writing
@@ -12,6 +12,9 @@ from vae_runner.commands.runs import DataPath, DataRoot, Seed, Trust
 from vae_runner.config.names import nearest_key
 from vae_runner.config.values import write
 from vae_runner.errors import UserError
+
+if TYPE_CHECKING:
+    from vae_runner.reporting.comparison import Comparison
 
 TABLE, MARKDOWN, PICTURE = FILES = ("compare.csv", "compare.md", "compare.png")
 FEW = 3  # names that a wrong one is answered with
@@ -55,7 +58,6 @@ def compare(
 
     from vae_runner.commands import compare_pictures
     from vae_runner.reporting import comparison, console, figures, png, tables
-    from vae_runner.reporting.better import is_better_high
     from vae_runner.run_directory import write_bytes
 
     compared = comparison.compare(directories, split)
@@ -68,12 +70,12 @@ def compare(
         typed = [key.strip() for key in by.strip("[]").split(",")]
         keys = [_known("by", key, compared.given, compared.settings) for key in typed]
         if apart := [key for key in compared.scales if key not in keys]:
-            print(f"figures of different data or likelihoods have no common mean: also by {', '.join(apart)}")
+            print(f"figures of different data, likelihoods or pixels have no common mean: also by {', '.join(apart)}")
         keys += apart
         rows, columns = comparison.averages(compared, keys, column if sort else None)
     if by and sort and column not in columns:
         raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
-    highest = is_better_high(figure.removeprefix(f"{split} ")) if descending is None else descending
+    highest = _is_better_high(figure, compared) if descending is None else descending
     if any(column in row for row in rows):
         rows = tables.sorted_by(rows, column, highest)
     images = {}
@@ -119,6 +121,21 @@ def _pictures(asked: Mapping[str, str | None], opening: Mapping[str, Any], overw
         key, value = needless[0].replace("_", "."), write(opening[needless[0]])
         raise UserError(f"{key}={value}: is for samples=FILE.png, which is not asked for")
     return files
+
+
+def _is_better_high(figure: str, compared: "Comparison") -> bool:
+    """Of what rows are sorted by; `ours` is what runs are held against, which may be of either kind.
+
+    Raises UserError where it is of both.
+    """
+    from vae_runner.reporting.better import is_better_high
+
+    if figure not in ("ours", "published"):
+        return is_better_high(figure.removeprefix(f"{compared.split} "))
+    ways = {held.is_better_high for held in compared.published if held}
+    if len(ways) > 1:
+        raise UserError(f"sort={figure}: some of these are better high and others low; type descending=true or false")
+    return True in ways
 
 
 def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from vae_runner.reporting import runs, tables
 from vae_runner.reporting.better import without_draws
 from vae_runner.reporting.formats import cell
-from vae_runner.reporting.published import Published
+from vae_runner.reporting.published import KNOWN, SPLITS, Published
 from vae_runner.run_directory import RunDirectory
 
 # where any run has it; a narrow terminal leaves out the last
@@ -34,6 +35,10 @@ OF_DRAWS = (
     ),
 )
 NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
+# names of more than one group, or of a group and of training
+_TIMES = Counter(name for place, names in KNOWN.items() if place not in SPLITS[1:] for name in names)
+SHARED = {name for name, times in _TIMES.items() if times > 1}
+VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
@@ -77,9 +82,11 @@ class Comparison:
 
     @property
     def scales(self) -> list[str]:
-        """The settings in which runs differ so that their figures have no common mean: other data or likelihoods."""
+        """The settings in which runs differ so that their figures have no common mean: other data, likelihoods or
+        pixels."""
         different = (key for key in self.settings if key not in OF_THE_SAME_DATA)
-        return [key for key in different if key in ("data", "likelihood") or key.startswith("data.")]
+        scales = [key for key in different if key in ("data", "likelihood") or key.startswith("data.")]
+        return [*scales, *tables.differing(self.rows, [VISIBLE])]
 
     @property
     def sortable(self) -> list[str]:
@@ -113,17 +120,26 @@ class Comparison:
 
 
 def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
-    """The figures by group that `vae-run evaluate` took of a split, where it did."""
+    """The figures by group that `vae-run evaluate` took of a split, where it did.
+
+    A name that other groups or training have too comes with its group: `latents_mutual_information`.
+    """
     written = run.evaluation()
     if written.get("groups_of") != split:
         return {}
-    groups = [group for name, group in written.items() if isinstance(group, dict) and name not in NO_GROUPS]
+    groups = {key: group for key, group in written.items() if isinstance(group, dict) and key not in NO_GROUPS}
     return {
-        f"{name}_{group.get('draws')}" if name in OF_DRAWS else name: value
-        for group in groups
+        _named(key, name, group.get("draws")): value
+        for key, group in groups.items()
         for name, value in group.items()
         if isinstance(value, int | float)
     }
+
+
+def _named(group: str, name: str, draws: int | None) -> str:
+    if name.removesuffix("_standard_error") in SHARED:
+        return f"{group}_{name}"
+    return f"{name}_{draws}" if name in OF_DRAWS else name
 
 
 def compare(directories: Sequence[Path], split: str) -> Comparison:
@@ -132,7 +148,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     Raises UserError where a run's files cannot be read.
     """
     configs = [runs.config_of(directory) for directory in directories]
-    settings = [runs.settings_in(config) for config in configs]
+    settings = [_settings_in(config) for config in configs]
     files = [RunDirectory(directory).config for directory in directories]
     published = [_held(config, file) for config, file in zip(configs, files, strict=True)]
     names = short_names(directories)
@@ -158,6 +174,14 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     different = told_apart(settings, overridden)
     by_hand = [key for key in different if key in overridden]
     return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split, published)
+
+
+def _settings_in(config: dict[str, Any]) -> dict[str, Any]:
+    """Those of a run, with the one quarter that is visible where nobody says how many."""
+    settings = runs.settings_in(config)
+    if settings.get("condition.transform") == "quadrants" and settings.get(VISIBLE) is None:
+        settings[VISIBLE] = 1
+    return settings
 
 
 def _held(config: dict[str, Any], file: Path) -> Published | None:

@@ -12,13 +12,14 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
 NOT_TAKEN = "not taken"
+SPLITS = ("test", "validation", "train", "train_running")
 OF_A_SPLIT = (
     *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
     *("loss_reconstruction", "loss_kl", "loss_iw_bound"),
 )
 # names in summary.json, then groups of evaluation.json; an objective or factors of the data may bring others
 KNOWN = {
-    **dict.fromkeys(("test", "validation", "train", "train_running"), OF_A_SPLIT),
+    **dict.fromkeys(SPLITS, OF_A_SPLIT),
     **dict.fromkeys(("parameters", "seconds", "steps", "epochs", "best_step", "best_epoch", "examples_per_second"), ()),
     "likelihood": (
         *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
@@ -107,6 +108,10 @@ class Published:
                 return found
         return None
 
+    @property
+    def is_better_high(self) -> bool:
+        return is_better_high(self.figure.rpartition(".")[2])
+
     def verdict(self, ours: float | None) -> str:
         """Whether ours is the same within the tolerance; if not, which is better and by how much."""
         if ours is None:
@@ -115,7 +120,7 @@ class Published:
         difference = ours - self.value
         if abs(difference) <= self.tolerance:
             return f"within {number(self.tolerance)}"
-        better = (difference > 0) == is_better_high(self.figure.rpartition(".")[2])
+        better = (difference > 0) == self.is_better_high
         return f"{'better' if better else 'worse'} by {number(abs(difference), 3)}"
 
     def __str__(self) -> str:

@@ -91,7 +91,7 @@ class Quantized(Posterior):
             # equal to the codebook's vectors to the bit, with the gradient of h
             code + (h - h.detach()),
             penalties={"commitment": self.commitment * (h - code).square().sum() / len(h)},
-            figures={"perplexity": torch.special.entr(use / use.sum()).sum().exp()},
+            figures={"codebook_perplexity": torch.special.entr(use / use.sum()).sum().exp()},
         )
 
     def indices_of(self, z: Tensor) -> Tensor:
