@@ -14,9 +14,19 @@ from vae_runner.reporting.published import KNOWN
 
 
 def evaluated(run, *args: str, only: str | None = "bound") -> dict:
+    """What is written, without anything of an earlier evaluation."""
+    (run / "evaluation.json").unlink(missing_ok=True)
+    return evaluated_again(run, *args, only=only)
+
+
+def evaluated_again(run, *args: str, only: str | None = "bound") -> dict:
     chosen = [] if only is None else [f"only={only}"]
     assert main(["evaluate", f"run={run}", "device=cpu", *chosen, *args]) == 0
     return json.loads((run / "evaluation.json").read_text())
+
+
+def pictures(run) -> set[str]:
+    return {file.stem for file in (run / "images" / "evaluation").iterdir()}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -81,7 +91,8 @@ def test_samples_give_a_likelihood_with_its_error_that_more_samples_raise(traine
 
 def test_the_bounds_grow_with_their_draws_and_end_at_the_likelihood(trained):
     run = trained("vae")
-    found = evaluated(run, "samples=100", only="likelihood")["likelihood"]
+    written = evaluated(run, "samples=100", only="likelihood")
+    found, elbo = written["likelihood"], written["test"]["elbo"]
     bounds = [row["bound"] for row in found["bounds"]]
     assert [row["draws"] for row in found["bounds"]] == [1, 2, 5, 10, 20, 50, 100]
     assert bounds == sorted(bounds)
@@ -91,11 +102,11 @@ def test_the_bounds_grow_with_their_draws_and_end_at_the_likelihood(trained):
         "standard_error": found["log_likelihood_standard_error"],
     }
     # of the same draws: the bound of one is the mean of the log weights of a hundred
-    assert bounds[0] == pytest.approx(evaluated(run)["test"]["elbo"], abs=0.3)
-    assert (run / "images" / "evaluation" / "bounds_test.png").is_file()
+    assert bounds[0] == pytest.approx(elbo, abs=0.3)
+    assert "bounds_test" in pictures(run)
     # one draw is no curve, and the old one is of other figures
-    evaluated(run, "samples=1", only="likelihood")
-    assert not (run / "images" / "evaluation" / "bounds_test.png").exists()
+    evaluated_again(run, "samples=1", only="likelihood")
+    assert "bounds_test" not in pictures(run)
 
 
 @pytest.mark.parametrize(("latent_dim", "drawn"), [(2, False), (3, True), (5, True)])
@@ -152,7 +163,7 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     written = evaluated(run, only="disentanglement,usefulness")
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
-    assert {*written["disentanglement"]} <= set(KNOWN["disentanglement"])
+    assert {*written["disentanglement"]} - {"taken_with"} <= set(KNOWN["disentanglement"])
     assert mistaken("usefulness.ridge_r2_position_x") is None
     # the map of training, then the two of the evaluation
     assert [figure.legends[0].get_title().get_text() for figure in drawn] == ["shape"] * 3
@@ -167,7 +178,7 @@ def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
     assert {"anomaly", "usefulness", "samples"} <= set(written)
     assert 0 < written["anomaly"]["auc_negative_elbo"] < 1
     assert written["anomaly"]["left_out"] == "0"
-    assert {*written["anomaly"]} - {"left_out"} <= set(KNOWN["anomaly"])
+    assert {*written["anomaly"]} - {"left_out", "taken_with"} <= set(KNOWN["anomaly"])
     assert written["anomaly"]["draws"] == 3
     assert f"{written['anomaly']['auc_distortion']:.5g}" in capsys.readouterr().out
     validation = evaluated(run, "split=validation", only="anomaly")
@@ -189,6 +200,84 @@ def test_figures_of_groups_do_not_change_from_one_time_to_the_next(trained):
     groups = "likelihood,latents,reconstruction,usefulness,samples"
     first, again = (evaluated(trained("vae"), "samples=5", only=groups) for _ in range(2))
     assert first == again
+
+
+def test_groups_that_were_taken_before_stay_with_what_they_were_taken_with(copied, capsys):
+    run = copied("vae")
+    first = evaluated(run, "samples=5", "seed=3", only="likelihood,disentanglement")
+    capsys.readouterr()
+    again = evaluated_again(run, only="reconstruction")
+    assert "kept as it was: likelihood\n" in capsys.readouterr().out
+    assert again["likelihood"] == first["likelihood"]
+    assert again["not_taken"] == first["not_taken"] == {"disentanglement": "the data has no known factors"}
+    settings = {"samples": None, "annealed": 0, "generated": 2000, "inception": None}
+    assert again["likelihood"]["taken_with"] == {"seed": 3, "limit": 64, **settings, "samples": 5}
+    assert again["reconstruction"]["taken_with"] == {"seed": 0, "limit": 64, **settings}
+    assert again["seed"] == 0
+    # taken anew it takes the place of the former
+    assert evaluated_again(run, "samples=6", only="likelihood")["likelihood"]["draws"] == 6
+    assert "bounds_test" in pictures(run)
+    # the bound alone leaves them, and their picture
+    assert {"likelihood", "reconstruction"} <= set(evaluated_again(run))
+    assert "bounds_test" in pictures(run)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("limit=65", "64 examples"),
+        ("weights=last", "weights=best"),
+        ("split=validation", "split=test"),
+    ],
+)
+def test_groups_of_other_weights_or_examples_go_with_their_pictures_and_a_word(copied, capsys, changed, said):
+    run = copied("vae")
+    evaluated(run, "samples=5", only="likelihood,reconstruction")
+    assert {"bounds_test", "latents_test", "kl_units_test"} <= pictures(run)
+    capsys.readouterr()
+    written = evaluated_again(run, changed, only="latents")
+    assert f"dropped: likelihood, reconstruction (of {said}" in capsys.readouterr().out
+    assert {"likelihood", "reconstruction"}.isdisjoint(written)
+    assert "bounds_test" not in pictures(run)
+    of = changed.removeprefix("split=") if changed.startswith("split=") else "test"
+    assert {name.rpartition("_")[2] for name in pictures(run)} == {of}
+
+
+def test_groups_of_other_data_are_dropped(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(120, 6)).astype(np.float32))
+    run = tmp_path / "run"
+    data = ["data=arrays", f"data.path={tmp_path / 'x.npy'}", "likelihood=gaussian"]
+    assert main(["train", *data, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    evaluated(run, only="reconstruction")
+    assert "reconstruction" in evaluated_again(run)
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(size=(120, 6)).astype(np.float32))
+    capsys.readouterr()
+    assert "reconstruction" not in evaluated_again(run)
+    assert "dropped: reconstruction (of other data)" in capsys.readouterr().out
+
+
+def test_groups_without_their_settings_are_dropped(copied, capsys):
+    run = copied("vae")
+    (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "likelihood": {"draws": 5}}))
+    assert "likelihood" not in evaluated_again(run)
+    assert "dropped: likelihood (of settings that were not written down)" in capsys.readouterr().out
+
+
+def test_an_interruption_leaves_the_groups_that_were_finished(copied, monkeypatch):
+    run = copied("vae")
+    evaluated(run, "samples=5", only="likelihood,latents,reconstruction")
+    former = json.loads((run / "evaluation.json").read_text())
+
+    def interrupted(subject):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(GROUPS, "latents", interrupted)
+    again = ["samples=7", "only=likelihood,latents,reconstruction"]
+    assert main(["evaluate", f"run={run}", "device=cpu", *again]) == 130
+    written = json.loads((run / "evaluation.json").read_text())
+    assert written["likelihood"]["draws"] == 7
+    assert written["latents"] == former["latents"]
+    assert written["reconstruction"] == former["reconstruction"]
 
 
 def test_an_unknown_group_is_refused(trained, refused):

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.files import writing
+from vae_runner.commands.evaluate_output import EvaluationFile, draw, draw_bounds, remove_others
 from vae_runner.commands.runs import DataPath, DataRoot, Device, Opened, RunPath, Seed, Trust, Weights, open_run
 from vae_runner.config import nearest
 from vae_runner.errors import UserError
-from vae_runner.run_directory import write_json
+from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
 if TYPE_CHECKING:
@@ -58,9 +58,10 @@ def evaluate(
 ) -> int:
     """The figures of a run's model: the bound as training takes it, then everything that can be said of such a model.
 
-    They are printed and written to evaluation.json in the run, with maps of the codes, the KL of each unit and the
-    bound as its draws grow as pictures; what cannot be said of a run is listed with the reason. docs/figures.md says
-    what each figure is.
+    They are printed and written to evaluation.json in the run, each group as soon as it is taken, with maps of the
+    codes, the KL of each unit and the bound as its draws grow as pictures; what cannot be said of a run is listed with
+    the reason. Groups that were taken before of the same weights, split and examples stay, with their pictures.
+    docs/figures.md says what each figure is.
     """
     wanted = _groups(only)
     opened = open_run(
@@ -70,8 +71,11 @@ def evaluate(
     splits = opened.splits if split == "all" else {split: opened.split(split)}
     make_features = _features(opened, inception)
 
+    file = EvaluationFile(RunDirectory(loaded.directory))
+
     from vae_runner.evaluation import evaluate as evaluation
-    from vae_runner.evaluation.groups import Settings
+    from vae_runner.evaluation import kept
+    from vae_runner.evaluation.groups import GROUPS, Settings
     from vae_runner.reporting import console, tables
 
     if limit is None:
@@ -84,18 +88,18 @@ def evaluate(
     }
     console.show(tables.as_rich(_table(results), title=opened.described))
     chosen = "test" if "test" in splits else next(reversed(splits))
-    settings = Settings(weights=samples, temperatures=annealed, samples=generated)
-    subject = _subject(opened, chosen, limit, make_features, settings)
-    groups, reasons = _figures_of_groups(subject, wanted, chosen)
-    file = loaded.directory / "evaluation.json"
-    how = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen}
-    with writing(file):
-        write_json(file, {**how, **_figures(results), **groups, "not_taken": reasons})
-    print(file)
+    data = kept.key_of(loaded.config["data"])
+    of = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen, "data": data}
+    file.begin(of, _figures(results), list(GROUPS), wanted)
+    remove_others(opened, list(results), chosen if "likelihood" in file.groups else None)
     for name, result in results.items():
-        _draw(opened, name, result)
-    if "likelihood" in wanted:
-        _draw_bounds(opened, chosen, groups.get("likelihood"))
+        draw(opened, name, result)
+    subject = _subject(
+        opened, chosen, limit, make_features, Settings(weights=samples, temperatures=annealed, samples=generated)
+    )
+    settings = {"samples": samples, "annealed": annealed, "generated": generated, "inception": inception}
+    _take_groups(opened, subject, wanted, chosen, file, settings)
+    print(file.path)
     return 0
 
 
@@ -160,24 +164,35 @@ def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]"
     return lambda: kept.kept(run.config["data"], trained).to(run.device)
 
 
-def _figures_of_groups(subject: "Subject", wanted: Sequence[str], split: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The figures of each group, shown as they come, and why others were not taken."""
+def _take_groups(
+    opened: Opened,
+    subject: "Subject",
+    wanted: Sequence[str],
+    split: str,
+    file: EvaluationFile,
+    settings: dict[str, Any],
+) -> None:
+    """Takes one group after another, shows and writes each as it comes, and says why others are not taken."""
     from vae_runner.evaluation.groups import GROUPS, Inapplicable
     from vae_runner.reporting import console, tables
 
-    figures: dict[str, Any] = {}
-    reasons: dict[str, str] = {}
+    is_part = subject.limit is not None and subject.limit < len(subject.split)
+    taken_with = {"seed": subject.seed, "limit": subject.limit if is_part else None, **settings}
+    reasons = {}
     for name in wanted:
         try:
-            figures[name] = GROUPS[name](subject)
+            figures = GROUPS[name](subject)
         except Inapplicable as reason:
             reasons[name] = str(reason)
-            continue
-        rows = [{"figure": key, split: value} for key, value in figures[name].items() if not isinstance(value, list)]
-        console.show(tables.as_rich(rows, title=name))
+            file.add_reason(name, str(reason))
+        else:
+            file.add(name, figures, taken_with)
+            rows = [{"figure": key, split: value} for key, value in figures.items() if not isinstance(value, list)]
+            console.show(tables.as_rich(rows, title=name))
+        if name == "likelihood":
+            draw_bounds(opened, split, file.groups.get(name))
     for name, why in reasons.items():
         print(f"no {name}: {why}")
-    return figures, reasons
 
 
 def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:
@@ -195,31 +210,3 @@ def _table(results: "dict[str, Evaluation]") -> list[dict[str, Any]]:
     columns = {name: {"examples": result.examples, **result.figures} for name, result in results.items()}
     figures = dict.fromkeys(figure for column in columns.values() for figure in column)
     return [{"figure": figure, **{name: column[figure] for name, column in columns.items()}} for figure in figures]
-
-
-def _draw(opened: Opened, split: str, result: "Evaluation") -> None:
-    from vae_runner.reporting.figures import kl_bars, latent_map, latent_map_3d
-
-    of = f"{split} examples, {opened.described}"
-    class_names, factor = opened.run.data.space.class_names, opened.run.data.first_factor
-    codes = latent_map(result.codes, result.labels, class_names, factor=factor, title=f"codes of {of}")
-    opened.save(f"evaluation/latents_{split}.png", codes)
-    if result.codes[0].numel() >= 3:
-        space = latent_map_3d(result.codes, result.labels, class_names, factor=factor, title=f"codes of {of}")
-        opened.save(f"evaluation/latents_3d_{split}.png", space)
-    if result.kl_units is not None:
-        bars = kl_bars(result.kl_units, title=f"KL by unit, {of}")
-        opened.save(f"evaluation/kl_units_{split}.png", bars)
-
-
-def _draw_bounds(opened: Opened, split: str, likelihood: dict[str, Any] | None) -> None:
-    """One draw is no curve; that of an earlier time does not stay beside other figures."""
-    from vae_runner.reporting.figures import bound_curve
-
-    name = f"evaluation/bounds_{split}.png"
-    if likelihood is None or likelihood["draws"] == 1:
-        opened.remove(name)
-        return
-    columns = ([row[key] for row in likelihood["bounds"]] for key in ("draws", "bound", "standard_error"))
-    title = f"bound on the log-likelihood of {likelihood['examples']} {split} examples, {opened.described}"
-    opened.save(name, bound_curve(*columns, title=title))

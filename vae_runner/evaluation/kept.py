@@ -23,10 +23,9 @@ def directory() -> Path:
 def kept(data: dict[str, Any], train: Callable[[], Features]) -> Features:
     """The features kept for data of this config, or else those that `train` makes, which then are.
 
-    A file of the user's counts with its time and size, so that another file in its place has features of its own. What
-    cannot be read is made anew; where nothing can be written, nothing is kept.
+    What cannot be read is made anew; where nothing can be written, nothing is kept.
     """
-    path = directory() / f"features-{_key(data)}.pt"
+    path = directory() / f"features-{key_of(data)}.pt"
     if path.is_file():
         try:
             return features.load(path)
@@ -41,7 +40,11 @@ def kept(data: dict[str, Any], train: Callable[[], Features]) -> Features:
     return made
 
 
-def _key(data: dict[str, Any]) -> str:
+def key_of(data: dict[str, Any]) -> str:
+    """The same for the same data, by its config.
+
+    A file of the user's counts with its time and size, so that another file in its place is other data.
+    """
     # where the files of a published data set lie is nothing to them, nor how files are read
     settings = {key: value for key, value in data.items() if key not in ("download", "root", "in_memory", "workers")}
     if data.get("path") is not None and (file := Path(str(data["path"])).expanduser()).exists():
