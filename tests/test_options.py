@@ -105,7 +105,7 @@ def test_an_experiment_runs_through(tmp_path, shared_data, monkeypatch, experime
     assert math.isfinite(summary["test"]["loss"])
     published = Published.of(config_of(f"experiment={experiment}"), tmp_path)
     if published and published.figure.partition(".")[0] not in GROUPS:
-        assert published.ours(RunDirectory(tmp_path / "run")) is not None
+        assert published.ours(RunDirectory(tmp_path / "run")).value is not None
 
 
 @pytest.mark.parametrize("shape", ["[8,8]", "[17,23]", "[28,28]", "[32,32]", "[48,64]", "[64,64]"])

@@ -90,6 +90,20 @@ def test_an_average_is_held_against_it_too_unless_runs_differ_in_what_they_are_h
     assert "verdict" not in compared("runs", "by=variant")[0]
 
 
+def test_a_mean_over_seeds_says_of_how_few_draws_and_there_is_none_of_unlike_ones(capsys):
+    for width, seed, draws in [(2, 0, 50), (2, 1, 50), (4, 0, 50), (4, 1, 5000)]:
+        published = {**PAPER, "figure": "likelihood.log_likelihood"}
+        run = make(Path(f"runs/{width}_{seed}"), figures=nats(-1.0), published=published, latent_dim=width, seed=seed)
+        group = {"log_likelihood": -100.0 - seed / 2, "draws": draws, "examples": 100, "taken_with": {"limit": 100}}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "likelihood": group}))
+    assert main(["compare", "runs"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    few, unlike = lines[lines.index("over seeds") + 3 :][:2]
+    of_both = "likelihood.log_likelihood -100 "
+    assert " ".join(few.split()) == f"2 2 {of_both}-100.25 0.35355 within 1 (50 draws, 100 examples)"
+    assert " ".join(unlike.split()) == f"4 2 {of_both}- - of unlike draws or examples"
+
+
 def test_a_likelihood_says_of_how_many_draws_it_is():
     for name, draws, value in [("few", 50, -91.0), ("many", 5000, -90.0), ("other", 5000, -95.0)]:
         run = make(Path(name), figures=nats(-100.0))

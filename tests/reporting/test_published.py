@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vae_runner.errors import UserError
-from vae_runner.reporting.published import Published
+from vae_runner.reporting.published import Ours, Published
 from vae_runner.run_directory import RunDirectory
 
 
@@ -29,7 +29,7 @@ def held(figure="test.elbo", value=-100.0, tolerance=1.0):
     ],
 )
 def test_a_verdict_says_which_is_better_and_by_how_much(figure, ours, verdict):
-    assert held(figure).verdict(ours) == verdict
+    assert held(figure).verdict(Ours(ours)) == verdict
 
 
 def test_ours_stands_in_the_summary_or_in_the_evaluation(tmp_path):
@@ -37,15 +37,53 @@ def test_ours_stands_in_the_summary_or_in_the_evaluation(tmp_path):
     groups = {"likelihood": {"log_likelihood": -95.0}, "test": {"elbo": -1.0}}
     (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "test", **groups}))
     run = RunDirectory(tmp_path)
-    assert held("test.elbo").ours(run) == -99.0
-    assert held("likelihood.log_likelihood").ours(run) == -95.0
-    assert held("seconds").ours(run) == 3
+    assert held("test.elbo").ours(run).value == -99.0
+    assert held("likelihood.log_likelihood").ours(run).value == -95.0
+    assert held("seconds").ours(run).value == 3
     for missing in ("test.kl", "test.accuracy", "samples.frechet_distance", "test", "test.elbo.more"):
-        assert held(missing).ours(run) is None
+        assert held(missing).ours(run).value is None
     # figures of training examples are not what is published
     (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "train", **groups}))
-    assert held("likelihood.log_likelihood").ours(run) is None
-    assert held("test.elbo").ours(RunDirectory(tmp_path / "nowhere")) is None
+    assert held("likelihood.log_likelihood").ours(run).value is None
+    assert held("test.elbo").ours(RunDirectory(tmp_path / "nowhere")).value is None
+
+
+@pytest.mark.parametrize(
+    ("figure", "fewer"),
+    [
+        ("likelihood.log_likelihood", "50 draws, 100 examples"),
+        ("likelihood.annealed_log_likelihood", "20 examples"),
+        ("likelihood.log_likelihood_of_these", "50 draws, 20 examples"),
+        ("reconstruction.psnr", "100 examples"),
+        ("latents.aggregate_kl", ""),  # of no more than 2,000 whatever the limit
+        ("usefulness.chance", ""),
+        ("test.elbo", ""),
+    ],
+)
+def test_few_draws_and_examples_are_told_beside_ours(figure, fewer, tmp_path):
+    few = {"taken_with": {"limit": 100}}
+    likelihood = {"log_likelihood": -1.0, "annealed_log_likelihood": -1.0, "log_likelihood_of_these": -1.0, "draws": 50}
+    groups = {
+        "likelihood": {**likelihood, "examples": 100, "annealed_examples": 20, **few},
+        "reconstruction": {"psnr": -1.0, "examples": 100, **few},
+        "latents": {"aggregate_kl": -1.0, "examples": 80, **few},
+        "usefulness": {"chance": -1.0, **few},
+    }
+    (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "test", **groups}))
+    (tmp_path / "summary.json").write_text(json.dumps({"test": {"elbo": -1.0}}))
+    ours = held(figure).ours(RunDirectory(tmp_path))
+    assert ours == Ours(-1.0, fewer)
+    brackets = f" ({fewer})" if fewer else ""
+    assert held(figure, value=-1.5).verdict(ours) == f"within 1{brackets}"
+    assert held(figure, value=-4.0).verdict(ours).endswith(f" by 3{brackets}")
+
+
+@pytest.mark.parametrize("group", [{"draws": 5000, "taken_with": {"limit": None}}, {"draws": 10000}, {}])
+def test_a_likelihood_of_all_draws_and_examples_says_nothing_of_them(group, tmp_path):
+    likelihood = {"log_likelihood": -100.0, "examples": 10000, **group}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "test", "likelihood": likelihood}))
+    figure = held("likelihood.log_likelihood")
+    assert figure.verdict(figure.ours(RunDirectory(tmp_path))) == "within 1"
 
 
 def test_that_of_a_config_is_read_and_a_wrong_one_refused():

@@ -11,7 +11,7 @@ from typing import Any
 from vae_runner.reporting import runs, tables
 from vae_runner.reporting.better import without_draws
 from vae_runner.reporting.formats import cell
-from vae_runner.reporting.published import KNOWN, SPLITS, Published
+from vae_runner.reporting.published import KNOWN, SPLITS, Ours, Published
 from vae_runner.run_directory import RunDirectory
 
 # where any run has it; a narrow terminal leaves out the last
@@ -40,6 +40,7 @@ _TIMES = Counter(name for place, names in KNOWN.items() if place not in SPLITS[1
 SHARED = {name for name, times in _TIMES.items() if times > 1}
 VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
+UNLIKE = "of unlike draws or examples"  # the verdict on a mean that is none
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
@@ -48,7 +49,7 @@ class Comparison:
     """rows: everything known of each run. given: all their settings, settings: the columns in which runs differ.
 
     by_hand: those of them that somebody set for some run. figures: those that any run has, named after their split:
-    `test elbo`. published: what each run is held against, in the order of rows.
+    `test elbo`. published: what each run is held against, in the order of rows, and ours: the figure that is.
     """
 
     rows: list[dict[str, Any]]
@@ -58,6 +59,7 @@ class Comparison:
     figures: list[str]
     split: str
     published: list[Published | None]
+    ours: list[Ours]
 
     @property
     def names(self) -> list[str]:
@@ -152,17 +154,18 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     files = [RunDirectory(directory).config for directory in directories]
     published = [_held(config, file) for config, file in zip(configs, files, strict=True)]
     names = short_names(directories)
-    rows = []
+    rows, ours = [], []
     for directory, name, given, held in zip(directories, names, settings, published, strict=True):
         run = RunDirectory(directory)
         summary = run.summary()
         figures = summary.get(split) or {}
+        ours.append(held.ours(run) if held else Ours(None))
         rows.append(
             {
                 "run": int(name) if name.isdecimal() else name,
                 **given,
                 "state": runs.state_of(run),
-                **(held_against(held, held.ours(run)) if held else {}),
+                **(held_against(held, ours[-1]) if held else {}),
                 **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
                 "directory": str(directory),
@@ -173,7 +176,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     overridden = _overridden(directories)
     different = told_apart(settings, overridden)
     by_hand = [key for key in different if key in overridden]
-    return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split, published)
+    return Comparison(rows, tables.columns_of(settings), different, by_hand, shown, split, published, ours)
 
 
 def _settings_in(config: dict[str, Any]) -> dict[str, Any]:
@@ -189,9 +192,9 @@ def _held(config: dict[str, Any], file: Path) -> Published | None:
     return published and published.for_run(config)
 
 
-def held_against(published: Published, ours: float | None, **spread: float | None) -> dict[str, Any]:
+def held_against(published: Published, ours: Ours, **spread: float | None) -> dict[str, Any]:
     """The columns of a run, or of the mean of several with its `spread`, beside the published figure."""
-    columns = {"figure": published.figure, "published": published.value, "ours": ours}
+    columns = {"figure": published.figure, "published": published.value, "ours": ours.value}
     return {**columns, **spread, "verdict": published.verdict(ours)}
 
 
@@ -220,27 +223,34 @@ def averages(
     """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
 
     figure: one more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs
-    that are held against the same published figure is held against it too. Returns the rows and their columns.
+    that are held against the same published figure is held against it too, if it is of one number of draws and
+    examples. Returns the rows and their columns.
     """
     known = figure is not None and figure.startswith(f"{comparison.split} ")
     figures = list(dict.fromkeys([*comparison.figures, *([figure] if figure and known else [])]))
-    groups: dict[tuple[str, ...], list[tuple[dict[str, Any], Published | None]]] = {}
-    for row, published in zip(comparison.rows, comparison.published, strict=True):
-        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append((row, published))
+    groups: dict[tuple[str, ...], list[tuple[dict[str, Any], Published | None, Ours]]] = {}
+    for row, published, ours in zip(comparison.rows, comparison.published, comparison.ours, strict=True):
+        groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append((row, published, ours))
     rows = []
     for group in groups.values():
-        members = [row for row, _ in group]
+        members = [row for row, _, _ in group]
         row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
         row["completed"] = sum(member["state"] == "completed" for member in members)
-        if len(held := {published for _, published in group}) == 1 and (published := held.pop()):
-            mean, spread = _mean(members, "ours")
-            row |= held_against(published, mean, **{"ours ±": spread})
+        if len(held := {published for _, published, _ in group}) == 1 and (published := held.pop()):
+            row |= _mean_held_against(published, [ours for _, _, ours in group if ours.value is not None])
         for name in figures:
             row[name], row[f"{name} ±"] = _mean(members, name)
         for name in ("epochs", "seconds"):
             row[name], _ = _mean(members, name)
         rows.append(row)
     return rows, [column for column in tables.columns_of(rows) if any(row.get(column) is not None for row in rows)]
+
+
+def _mean_held_against(published: Published, taken: Sequence[Ours]) -> dict[str, Any]:
+    if len(fewer := {ours.fewer for ours in taken}) > 1:
+        return {**held_against(published, Ours(None), **{"ours ±": None}), "verdict": UNLIKE}
+    mean, spread = _moments([ours.value for ours in taken if ours.value is not None])
+    return held_against(published, Ours(mean, *fewer), **{"ours ±": spread})
 
 
 def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]:
@@ -252,7 +262,10 @@ def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]
     # a run whose figure was not taken is none of those that have a mean
     taken = [i for i, row in enumerate(comparison.rows) if row.get("ours") is not None]
     known = replace(
-        comparison, rows=[comparison.rows[i] for i in taken], published=[comparison.published[i] for i in taken]
+        comparison,
+        rows=[comparison.rows[i] for i in taken],
+        published=[comparison.published[i] for i in taken],
+        ours=[comparison.ours[i] for i in taken],
     )
     rows, columns = averages(known, by)
     several = [row for row in rows if row["runs"] > 1 and "published" in row]
@@ -261,7 +274,10 @@ def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]
 
 def _mean(rows: Sequence[dict[str, Any]], name: str) -> tuple[float | None, float | None]:
     """Mean and standard deviation of a column over the rows that have it; None of none, and no deviation of one."""
-    values = [row[name] for row in rows if row.get(name) is not None]
+    return _moments([row[name] for row in rows if row.get(name) is not None])
+
+
+def _moments(values: Sequence[float]) -> tuple[float | None, float | None]:
     return statistics.fmean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None
 
 

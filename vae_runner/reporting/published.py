@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from vae_runner.errors import UserError
 from vae_runner.reporting.better import is_better_high
-from vae_runner.reporting.formats import number
+from vae_runner.reporting.formats import counted, number
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
 NOT_TAKEN = "not taken"
+DRAWS = 5000  # of which a likelihood is where nobody says of fewer (Burda et al. 2016)
 SPLITS = ("test", "validation", "train", "train_running")
 OF_A_SPLIT = (
     *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
@@ -54,6 +55,15 @@ KNOWN = {
         *("anomalies", "examples", "draws"),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Ours:
+    """value: of a run, None where it was not taken. fewer: draws and examples, where it is not of all there might be:
+    `50 draws, 100 examples`."""
+
+    value: float | None
+    fewer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,29 +109,35 @@ class Published:
         value = self.value if best is None else fitting[best]
         return None if value is None else replace(self, value=value, values=None)
 
-    def ours(self, run: RunDirectory) -> float | None:
-        """The figure of a run, or None where it was not taken; groups of evaluation.json count if of test examples."""
+    def ours(self, run: RunDirectory) -> "Ours":
+        """The figure of a run; groups of evaluation.json count if of test examples."""
         evaluation = run.evaluation()
         for written in (run.summary(), evaluation if evaluation.get("groups_of") == "test" else {}):
             found = _at(self.figure, written)
             if isinstance(found, int | float):
-                return found
-        return None
+                place, _, name = self.figure.partition(".")
+                group = written[place]
+                return Ours(found, _fewer(place, name, group) if isinstance(group, Mapping) else "")
+        return Ours(None)
 
     @property
     def is_better_high(self) -> bool:
         return is_better_high(self.figure.rpartition(".")[2])
 
-    def verdict(self, ours: float | None) -> str:
-        """Whether ours is the same within the tolerance; if not, which is better and by how much."""
-        if ours is None:
+    def verdict(self, ours: Ours) -> str:
+        """Whether ours is the same within the tolerance; if not, which is better and by how much.
+
+        In brackets, of how many draws and examples ours is, where these are fewer than they might be.
+        """
+        if ours.value is None:
             return NOT_TAKEN
         assert self.value is not None, "of no run in particular"
-        difference = ours - self.value
-        if abs(difference) <= self.tolerance:
-            return f"within {number(self.tolerance)}"
+        difference = ours.value - self.value
         better = (difference > 0) == self.is_better_high
-        return f"{'better' if better else 'worse'} by {number(abs(difference), 3)}"
+        verdict = f"{'better' if better else 'worse'} by {number(abs(difference), 3)}"
+        if abs(difference) <= self.tolerance:
+            verdict = f"within {number(self.tolerance)}"
+        return f"{verdict} ({ours.fewer})" if ours.fewer else verdict
 
     def __str__(self) -> str:
         values = [] if self.value is None else [number(self.value)]
@@ -140,6 +156,22 @@ def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
         key, _, value = word.partition("=")
         read: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
         yield key, read["value"]
+
+
+def _fewer(place: str, name: str, group: Mapping[str, Any]) -> str:
+    """Of a figure of evaluation.json, how many draws it is of where they are few, and examples where not of all."""
+    few = []
+    draws, examples, is_part = group.get("draws"), group.get("examples"), False
+    if examples is not None:
+        is_part = examples == (group.get("taken_with") or {}).get("limit")
+    if place == "likelihood":
+        if name.startswith("annealed") or name == "log_likelihood_of_these":
+            examples, is_part = group.get("annealed_examples"), True
+        if draws is not None and draws < DRAWS and not name.startswith("annealed"):
+            few.append(counted(draws, "draw"))
+    if is_part and examples is not None:
+        few.append(counted(examples, "example"))
+    return ", ".join(few)
 
 
 def _at(key: str, config: Mapping[str, Any]) -> Any:
