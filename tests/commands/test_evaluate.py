@@ -344,3 +344,15 @@ def test_a_file_of_features_that_is_not_there_is_refused(trained, refused):
 
 def test_a_list_of_no_groups_is_refused(trained, refused):
     assert "only=: names no group; there are bound, " in refused("evaluate", f"run={trained('vae')}", "only=")
+
+
+def test_figures_that_are_not_those_of_the_end_of_the_run_are_pointed_out(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for name, scale in (("own", 1), ("other", 5)):
+        np.save(tmp_path / f"{name}.npy", scale * random.normal(size=(60, 4)))
+    data = ["data=arrays", f"data.path={tmp_path / 'own.npy'}", "likelihood=gaussian", "trainer=debug"]
+    assert main(["train", *data, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    evaluated(tmp_path / "run")
+    assert "other data?" not in capsys.readouterr().out
+    evaluated(tmp_path / "run", f"data.path={tmp_path / 'other.npy'}")
+    assert "the test examples had a log_px of" in capsys.readouterr().out

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vae_runner.evaluation.groups import Settings, Subject
 
 STREAMED_FEATURES = 10_000  # examples that features are learned from, at most, where data is too large for memory
+NOISE = 0.02  # share by which a log-likelihood differs from one device to another: z is drawn by other generators
 BOUND = "bound"  # the figures of training, which are always taken
 
 
@@ -87,6 +88,7 @@ def evaluate(
         for name, examples in splits.items()
     }
     console.show(tables.as_rich(_table(results), title=opened.described))
+    _compare_with_training(RunDirectory(loaded.directory).summary(), results, loaded.step)
     chosen = "test" if "test" in splits else next(reversed(splits))
     data = kept.key_of(loaded.config["data"])
     of = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen, "data": data}
@@ -101,6 +103,17 @@ def evaluate(
     _take_groups(opened, subject, wanted, chosen, file, settings)
     print(file.path)
     return 0
+
+
+def _compare_with_training(summary: dict[str, Any], results: "dict[str, Evaluation]", step: int) -> None:
+    """Says where the same weights had other figures when the run ended: the data may have been mistaken for others."""
+    if summary.get("best_step") != step:
+        return
+    for name, result in results.items():
+        then, now = (summary.get(name) or {}).get("log_px"), result.figures["log_px"]
+        same = summary["examples"].get(name) == result.examples
+        if same and then is not None and now is not None and abs(now - then) > NOISE * max(abs(then), 1):
+            print(f"the {name} examples had a log_px of {then:.6g} when the run ended, and have {now:.6g}: other data?")
 
 
 def _groups(only: str | None) -> list[str]:

@@ -130,7 +130,8 @@ class Fitting:
         figures = self.sums.window()
         self.finite_at = done if figures else self.finite_at
         if figures and self.world.leads:
-            self.watch.at_log(done, figures["loss"])
+            if not self.experiment.objective.judged:  # a loss that moves is not one that diverges
+                self.watch.at_log(done, figures["loss"])
             self.recorder.training(done, {**figures, **self._schedules()})
 
     def _schedules(self) -> dict[str, float]:
