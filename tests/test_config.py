@@ -8,7 +8,7 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from tests.helpers import with_companions
 from vae_runner.config import (
@@ -605,8 +605,9 @@ def test_a_target_whose_module_fails_to_import_is_told_in_one_line(tmp_path, mon
 def test_a_saved_config_with_a_foreign_target_anywhere_is_refused(tree: Path) -> None:
     saved = OmegaConf.create(resolved(compose([], configs_directory())))
     check_saved = OmegaConf.merge(saved, {"optimizer": {"betas": [{"_target_": "os.getcwd"}]}})
+    assert isinstance(check_saved, DictConfig)
     with pytest.raises(UserError, match=r"optimizer\.betas\.0\._target_=os\.getcwd: lies outside vae_runner"):
-        check(check_saved, {}, trusted=False)  # type: ignore[arg-type]
+        check(check_saved, {}, trusted=False)
 
 
 # --- changes to a saved config

@@ -51,7 +51,8 @@ def _opened(node: str, missing: bool, device: torch.device) -> Data:
 def build_data(config: Config, device: torch.device) -> Data:
     """The data on the device. The last ones read are kept: the jobs of a sweep share them."""
     corruption, condition = factory(config["corruption"]), factory(config["condition"])
-    missing = corruption is not None and corruption.func.missing_values  # type: ignore[attr-defined]
+    kind: Any = corruption.func if corruption else None
+    missing = kind is not None and kind.missing_values
     data = copy.copy(_opened(json.dumps(config["data"], sort_keys=True), missing, device).to(device))
     data.corruption = corruption(data.space) if corruption else None
     data.condition = condition(data.space).complete if condition else None

@@ -316,5 +316,8 @@ def monitored(summary: dict[str, Any]) -> float | None:
 
     The loss, where the last weights count as the best.
     """
-    figure = "loss" if summary["monitor"] == "last" else summary["monitor"]
-    return (summary.get("validation") or summary.get("train") or {}).get(figure)
+    return (summary.get("validation") or summary.get("train") or {}).get(monitored_figure(summary))
+
+
+def monitored_figure(summary: dict[str, Any]) -> str:
+    return "loss" if summary["monitor"] == "last" else summary["monitor"]

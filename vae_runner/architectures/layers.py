@@ -55,7 +55,7 @@ def append_context(h: Tensor, context: Tensor | None) -> Tensor:
     elif context.dim() != 4:
         context = context[:, :, None, None].expand(-1, -1, *h.shape[2:])
     elif context.shape[2:] != h.shape[2:]:
-        context = F.adaptive_avg_pool2d(context, [*h.shape[2:]])  # type: ignore[arg-type]
+        context = F.adaptive_avg_pool2d(context, (h.shape[2], h.shape[3]))
     return torch.cat([h, context], 1)
 
 

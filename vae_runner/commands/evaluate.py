@@ -88,7 +88,8 @@ def evaluate(
         for name, examples in splits.items()
     }
     console.show(tables.as_rich(_table(results), title=opened.described))
-    _compare_with_training(RunDirectory(loaded.directory).summary(), results, loaded.step)
+    if weights == "best":  # the last ones are not the averages that training evaluates
+        _compare_with_training(RunDirectory(loaded.directory).summary(), results, loaded.step)
     chosen = "test" if "test" in splits else next(reversed(splits))
     data = kept.key_of(loaded.config["data"])
     of = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen, "data": data}

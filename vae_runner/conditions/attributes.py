@@ -1,6 +1,7 @@
 """Numbers that are known of an example: attributes, or any real-valued context (Yan et al. 2016, Attribute2Image)."""
 
 import dataclasses
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -33,7 +34,8 @@ class Attributes(Condition):
     def prepare(self, data: Data) -> None:
         indices = torch.arange(len(data.train), device=self.mean.device).split(BLOCK)
         part = data.train.context if self.space.context else data.train.targets
-        c = torch.cat([part(block) for block in indices]).double()  # type: ignore[misc]
+        # which are there: the constructor refuses data without them
+        c = torch.cat([cast(Tensor, part(block)) for block in indices]).double()
         deviation = c.std(0, correction=0)
         self.mean.copy_(c.mean(0))
         self.deviation.copy_(torch.where(deviation > 0, deviation, 1))

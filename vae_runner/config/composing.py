@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra.version
 import yaml
@@ -94,7 +94,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     """
     body = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     with hydra_config_set(config), interpolation_errors():
-        return OmegaConf.to_container(body, resolve=True)  # type: ignore[return-value]
+        return cast(dict[str, Any], OmegaConf.to_container(body, resolve=True))
 
 
 def plain(config: Any) -> Any:

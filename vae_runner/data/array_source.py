@@ -70,7 +70,9 @@ class ArraySource(Source):
         conditions = self._conditions(arrays, sizes)
         for split, examples in splits.items():
             examples.y, examples.c = labels.get(split), conditions.get(split)
-        return Stored(**splits, classes=classes, class_names=class_names)  # type: ignore[arg-type]
+        return Stored(
+            splits["train"], splits.get("test"), splits.get("validation"), classes=classes, class_names=class_names
+        )
 
     def _arrays(self) -> Mapping[str, Any]:
         return read_arrays(Path(self.path).expanduser(), self.origin, self.y, Y_NAMES)

@@ -85,7 +85,13 @@ class Images(Streamable):
                 skip_unreadable=self.skip_unreadable,
                 explain=self._explain,
             )
-        return Stored(**parts, classes=len(class_names) or None, class_names=class_names or None)  # type: ignore[arg-type]
+        return Stored(
+            parts["train"],
+            parts.get("test"),
+            parts.get("validation"),
+            classes=len(class_names) or None,
+            class_names=class_names or None,
+        )
 
     def read(self, parts: Sequence[Examples]) -> list[Split]:
         files = [part for part in parts if isinstance(part, ImageFiles)]

@@ -56,7 +56,8 @@ class Music(Source):
         parts = {own: self._pieces(arrays, name) for name, own in SPLITS.items() if f"{name}_frames" in arrays}
         if "train" not in parts:
             raise UserError(f"{self.origin}: holds {', '.join(arrays)}; train_frames and train_lengths are needed")
-        return Stored(**padded(parts))  # type: ignore[arg-type]
+        splits = padded(parts)
+        return Stored(splits["train"], splits.get("test"), splits.get("validation"))
 
     def _pieces(self, arrays: Mapping[str, Any], name: str) -> list[Tensor]:
         """Each (T, keys), bytes of 0 and 255."""

@@ -36,7 +36,7 @@ def prepare(config: DictConfig, jobs: int | None) -> int:
     # Hydra takes launchers from the package hydra_plugins alone, which is there where some other plugin is installed
     Plugins.instance().register(VectorizedLauncher)
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
-    package.vae_runner = sys.modules[__name__]  # type: ignore[attr-defined]
+    vars(package)["vae_runner"] = sys.modules[__name__]
     return _processes(settings["n_jobs"], config.trainer.device, jobs)
 
 

@@ -115,12 +115,12 @@ def _busy(sweep: Path) -> Iterator[None]:
 
 
 def _done(job: "Job", value: float | None, started: float) -> str:
+    from vae_runner.execute import monitored_figure
     from vae_runner.reporting.formats import duration, number
 
     summary = job.directory.summary()
-    name = "loss" if summary["monitor"] == "last" else summary["monitor"]
     split = "validation" if summary["validation"] else "training"
-    figure = "" if value is None else f", {split} {name} {number(value)}"
+    figure = "" if value is None else f", {split} {monitored_figure(summary)} {number(value)}"
     return f"done in {duration(time.monotonic() - started)}{figure}"
 
 
