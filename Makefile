@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help train test dashboard benchmark format
+.PHONY: help train test test-gpu dashboard benchmark format
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make train      train a VAE (ARGS='variant=beta_vae data=mnist' for another)"
 	@echo "make test       style, types and tests"
+	@echo "make test-gpu   the tests that need a GPU"
 	@echo "make dashboard  TensorBoard on outputs/"
 	@echo "make benchmark  the measurements, minutes long"
 	@echo "make format     rewrite the code in the house style"
@@ -23,6 +24,9 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
+
+test-gpu: $(VENV)/.installed-test
+	TEST_ON_GPU=1 $(BIN)/python -m pytest -n 4 tests/gpu
 
 dashboard: $(VENV)/.installed
 	$(BIN)/tensorboard --logdir outputs --samples_per_plugin images=100

@@ -1,4 +1,7 @@
-"""What the tests share: one thread (small tensors gain nothing from two) and where the real data may be."""
+"""What the tests share: one thread (small tensors gain nothing from two), the device, and where the real data may be.
+
+They run on the CPU, also where there is a GPU. `make test-gpu` runs those in tests/gpu, with TEST_ON_GPU=1.
+"""
 
 import os
 from pathlib import Path
@@ -6,6 +9,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
+
+if not os.environ.get("TEST_ON_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -101,12 +102,13 @@ class LogOnePlusExp(torch.autograd.Function):
         return gradient * ctx.saved_tensors[0].sigmoid()
 
 
-def bare(job: Job, folder: Path, epochs: int) -> tuple[float, VAE]:
+def by_hand(job: Job, x: Tensor) -> tuple[VAE, Callable[[Tensor], None], Tensor]:
+    """A model, what takes a step of it on examples of x, on a GPU replayed from a CUDA graph, and the sum of losses."""
     model = VAE(job).to(DEVICE)
     parameters = list(model.parameters())
     on_gpu = DEVICE.type == "cuda"
     optimizer = torch.optim.Adam(parameters, lr=job.learning_rate, fused=True, capturable=on_gpu)
-    x = scaled(stored(folder, "train").to(DEVICE))
+    x = scaled(x.to(DEVICE))
     total = torch.zeros((), dtype=torch.float64, device=DEVICE)
 
     def step(indices: Tensor) -> None:
@@ -144,11 +146,17 @@ def bare(job: Job, folder: Path, epochs: int) -> tuple[float, VAE]:
         buffer.copy_(indices)
         graph.replay()
 
+    return model, graphed if on_gpu else step, total
+
+
+def bare(job: Job, folder: Path, epochs: int) -> tuple[float, VAE]:
+    x = stored(folder, "train")
+    model, step, total = by_hand(job, x)
     started = time.perf_counter()
     for _ in range(epochs):
         total.zero_()
         for indices in torch.randperm(len(x), device=DEVICE).split(job.batch_size):
-            (graphed if on_gpu else step)(indices)
+            step(indices)
         float(total)
     return time.perf_counter() - started, model
 

@@ -11,7 +11,7 @@ from vae_runner.objectives.elbo import ELBO
 
 
 def penalties(q, **settings):
-    evidence = SimpleNamespace(top=SimpleNamespace(q=q), log_px=torch.zeros(1, len(q.mean)), has_density=False)
+    evidence = SimpleNamespace(top=SimpleNamespace(q=q), mean_log_px=torch.zeros(()), has_density=False)
     terms = DIP(None, len(q.mean), **settings).terms(evidence, full_weight())
     return terms["off_diagonal"].item(), terms["diagonal"].item()
 

@@ -81,7 +81,7 @@ class Data:
         self, x: Tensor, y: Tensor | None, c: Tensor | None, mask: Tensor | None, generator: Generator | None
     ) -> Batch:
         if x.dtype == torch.uint8:
-            x = x.to(torch.float32).div_(255)
+            x = x / 255
         if self.binarize == "threshold":
             x = x.gt_(0.5)
         elif self.binarize == "stochastic":

@@ -143,7 +143,7 @@ def figures_of(losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], 
         figures[name] = totals[phase].detach()
         figures |= {f"{name}_{term}": value.detach() for term, value in terms.items()}
     with torch.no_grad():
-        figures["log_px"] = evidence.log_px.mean()
+        figures["log_px"] = evidence.mean_log_px.detach()
         if evidence.has_density:
             figures["kl"] = evidence.kl.mean()
     return figures | {name: value.detach() for name, value in evidence.figures.items()}

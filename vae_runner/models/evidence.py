@@ -133,6 +133,11 @@ class Evidence:
         return self.px.log_prob(x, mask).view(samples, -1)
 
     @cached_property
+    def mean_log_px(self) -> Tensor:
+        """The mean of log_px, a scalar."""
+        return self.log_px.mean()
+
+    @cached_property
     def log_pz(self) -> Tensor:
         """log p(z), (S, B), summed over the levels."""
         return _sum(level.log_p for level in self.levels)

@@ -52,7 +52,7 @@ class Adversarial(Objective):
         return {**super().phases(model), "discriminator": discriminator}
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
-        return {"reconstruction": -evidence.log_px.mean()}
+        return {"reconstruction": -evidence.mean_log_px}
 
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)

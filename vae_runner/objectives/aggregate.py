@@ -46,7 +46,7 @@ class MatchesPrior(Objective):
         raise NotImplementedError
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
-        return {"reconstruction": -evidence.log_px.mean()}
+        return {"reconstruction": -evidence.mean_log_px}
 
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)

@@ -13,7 +13,7 @@ from vae_runner.objectives.objective import Objective
 
 class ELBO(Objective):
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
-        terms = {"reconstruction": -evidence.log_px.mean()}
+        terms = {"reconstruction": -evidence.mean_log_px}
         if evidence.has_density:
             terms["kl"] = kl([level.kl_units for level in evidence.levels])
         return terms

@@ -8,6 +8,7 @@ Means m, variances v and the covariance are local, under a Gaussian window. 1 - 
 nats only as far as `weight` says what a pixel's structure is worth. c1 and c2 are those for values in [0, 1].
 """
 
+import functools
 from typing import Annotated, Any
 
 import torch
@@ -53,7 +54,7 @@ def ms_ssim(x: Tensor, y: Tensor, window: Tensor) -> Tensor:
         factors.append(similarity.mean(2).clamp_min(SMALLEST))
     total = sum(WEIGHTS[: len(factors)])
     powers = [factor ** (weight / total) for factor, weight in zip(factors, WEIGHTS, strict=False)]
-    return torch.stack(powers).prod(0).mean(1)
+    return functools.reduce(torch.mul, powers).mean(1)  # torch's prod waits for the device in its backward pass
 
 
 class MSSSIM(Objective):

@@ -47,7 +47,7 @@ class Regularised(Objective):
 
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         norm = evidence.top.code.flatten(1).square().sum(1).mean()
-        return {"reconstruction": -evidence.log_px.mean(), "code_norm": self.code_norm * norm / 2}
+        return {"reconstruction": -evidence.mean_log_px, "code_norm": self.code_norm * norm / 2}
 
     def losses(self, model: Any, batch: Batch, kl: KL) -> tuple[dict[str, dict[str, Tensor]], Evidence]:
         losses, evidence = super().losses(model, batch, kl)

@@ -56,7 +56,7 @@ class TotalCorrelation(Objective):
         level = evidence.top
         log_qz, log_qz_units = self.aggregate(level)
         return {
-            "reconstruction": -evidence.log_px.mean(),
+            "reconstruction": -evidence.mean_log_px,
             "mutual_information": self.alpha * (level.log_q[0] - log_qz).mean(),
             "total_correlation": kl.weight.squeeze() * (log_qz - log_qz_units).mean(),
             "dimension_wise_kl": self.gamma * (log_qz_units - level.log_p[0]).mean(),

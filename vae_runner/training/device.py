@@ -18,7 +18,7 @@ def choose_device(name: str) -> torch.device:
         name = _of_this_process(name)
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -33,6 +33,8 @@ def choose_device(name: str) -> torch.device:
         found = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
         found += ["mps"] if torch.backends.mps.is_available() else []
         raise UserError(f"trainer.device={name}: not on this machine, which has {', '.join(found)}; use auto")
+    if name == "cuda":  # which of them has to be said: tensors tell, and are compared by it
+        return torch.device("cuda", torch.cuda.current_device())
     return device
 
 

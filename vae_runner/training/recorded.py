@@ -70,6 +70,7 @@ class RecordedSteps:
             replay = self.record(lambda: self.step(buffer, playing))
         except RuntimeError as error:
             self.failed = True
+            self.recordings.clear()  # whose generator is no longer the one in use
             log.info("steps are launched one kernel at a time, for they cannot be recorded: %s", _first_line(error))
             return False
         self.recordings[kind] = Recording(buffer, replay)
@@ -83,8 +84,14 @@ def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
     """
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        function()
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    before = generator.clone_state()
+    try:
+        with torch.cuda.graph(graph):
+            function()
+    except RuntimeError:
+        generator.graphsafe_set_state(before)  # the present one still waits for the recording to end
+        raise
     return graph.replay
 
 
@@ -101,5 +108,8 @@ def on_side_stream(step: Step) -> Step:
     return aside
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """Of the first thing that went wrong: what is raised at the end of a recording only says that something did."""
+    while error.__context__:
+        error = error.__context__
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -4,6 +4,7 @@ Nothing in here waits for the device. Sums accumulate where they are computed, a
 there; both are read at logging points.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,20 +62,22 @@ class Sums:
         self.names = names
         # two rows, the window's and the epoch's; the last column counts the examples
         self.totals = torch.zeros(*runs, 2, len(names) + 1, dtype=exact, device=device)
-        self.bad = torch.zeros(*runs, len(names), dtype=torch.int64, device=device)
+        # the first step at which a figure was not finite, and the figures of that step
         self.first_bad = torch.full(runs, NEVER, dtype=torch.int64, device=device)
+        self.bad = torch.zeros(*runs, len(names), device=device)
 
     def add(self, figures: dict[str, Tensor], examples: int) -> Tensor:
         """Adds a step's figures unless one is not finite. Returns whether all were, as a boolean scalar."""
         values = torch.stack([*figures.values()], -1)
         if not self.names:
             self.start([*figures])
-        each = values.isfinite()
-        finite = each.all(-1)
-        self.bad += ~each & (self.first_bad == NEVER)[..., None]
-        self.first_bad.copy_(torch.where(finite, self.first_bad, torch.minimum(self.first_bad, self.step)))
-        self.totals[..., :-1] += (torch.where(finite[..., None], values, 0) * examples)[..., None, :]
-        self.totals[..., -1] += (finite * examples)[..., None]
+        # few operators, for on a GPU each is a kernel: nothing but what is not finite times zero is not zero
+        finite = (values * 0).sum(-1) == 0
+        keeps = finite | (self.first_bad != NEVER)
+        torch.where(keeps, self.first_bad, self.step, out=self.first_bad)
+        torch.where(keeps[..., None], self.bad, values, out=self.bad)
+        self.totals[..., :-1].add_(torch.where(finite[..., None], values, 0)[..., None, :], alpha=examples)
+        self.totals[..., -1].add_(finite[..., None], alpha=examples)
         return finite
 
     def window(self) -> dict[str, float]:
@@ -109,8 +112,7 @@ class Sums:
         first = NEVER if not self.names else int(self.first_bad)
         if first == NEVER:
             return None
-        names = [name for name, count in zip(self.names, self.bad.tolist(), strict=True) if count]
-        self.bad.zero_()
+        names = [name for name, value in zip(self.names, self.bad.tolist(), strict=True) if not math.isfinite(value)]
         self.first_bad.fill_(NEVER)
         return first, names
 
@@ -213,7 +215,8 @@ def hold_back(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], fi
     """Makes the optimizer's next step none where `finite`, a boolean scalar, is false."""
     if optimizer.defaults.get("fused"):
         # the fused kernels leave parameters and moments alone where told that an infinity was found
-        optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        found = torch.empty((), device=finite.device)
+        optimizer.found_inf = torch.logical_not(finite, out=found)  # type: ignore[attr-defined]
         return
     for parameter in parameters:  # elsewhere such a step is one of gradient zero
         if parameter.grad is not None:
