@@ -123,26 +123,20 @@ def residual(place: Path) -> None:
         rate = products(precision)
         print(f"| {precision} | matrix products | {rate / 1e12:.0f} TFLOP/s |", flush=True)
         for width in (32, 64, 128):
-            for channels_last in (False, True):
-                settings = [f"architecture.width={width}", "architecture=resnet", "trainer.batch_size=1024"]
-                try:
-                    fitting = fitting_of(place, data, *settings, f"trainer.precision={precision}")
-                    data = fitting.experiment.data
-                    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-                    if channels_last:
-                        fitting.experiment.model.to(memory_format=torch.channels_last)
-                    with FlopCounterMode(display=False) as counter:
-                        fitting._compute(torch.arange(64, device="cuda"), fitting.players)
-                    count = counter.get_total_flops() / 64 * 1024
-                    value = seconds(of_fitting(fitting), 5, 1, warm_up=5)
-                    print(
-                        f"| {precision} | width {width} channels_last {channels_last} | {1e3 * value:.1f} ms | "
-                        f"{count / value / 1e12:.1f} TFLOP/s | {count / value / rate:.1%} |",
-                        flush=True,
-                    )
-                except Exception as error:
-                    print(precision, width, channels_last, repr(error)[:300], flush=True)
-                torch.cuda.empty_cache()
+            settings = [f"architecture.width={width}", "architecture=resnet", "trainer.batch_size=1024"]
+            fitting = fitting_of(place, data, *settings, f"trainer.precision={precision}")
+            data = fitting.experiment.data
+            torch.backends.cudnn.allow_tf32 = precision == "tf32"
+            with FlopCounterMode(display=False) as counter:
+                fitting._compute(torch.arange(64, device="cuda"), fitting.players)
+            count = counter.get_total_flops() / 64 * 1024
+            value = seconds(of_fitting(fitting), 5, 1, warm_up=5)
+            print(
+                f"| {precision} | width {width} | {1e3 * value:.1f} ms | "
+                f"{count / value / 1e12:.1f} TFLOP/s | {count / value / rate:.1%} |",
+                flush=True,
+            )
+            torch.cuda.empty_cache()
 
 
 def stacked(place: Path) -> None:

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from tests.helpers import config_of
 from vae_runner.build import make
+from vae_runner.training import optimizers
 
 
 def optimizer_of(*overrides):
@@ -46,3 +48,36 @@ def test_a_phase_may_change_a_setting():
     factory = make(config_of("optimizer=adam")["optimizer"])
     assert factory([weight], lr=0.5).defaults["lr"] == 0.5
     assert math.isclose(factory([weight]).defaults["lr"], 1e-3)
+
+
+def test_moments_are_read_back_into_the_order_in_memory_of_their_parameters():
+    def optimizer_of(**layout):
+        parameter = torch.nn.Parameter(torch.arange(48.0).view(2, 3, 4, 2).contiguous(**layout))
+        return parameter, optimizers.Adam(lr=0.1)([parameter])
+
+    def step(parameter, optimizer):
+        parameter.grad = torch.empty_like(parameter).copy_(torch.linspace(-1, 1, 48).view(2, 3, 4, 2))
+        optimizer.step()
+
+    one, of_one = optimizer_of()
+    other, of_other = optimizer_of(memory_format=torch.channels_last)
+    step(one, of_one)
+    other.data.copy_(one.data)
+    optimizers.restore_state(of_other, copy.deepcopy(optimizers.state_of(of_one)))
+    assert of_other.state[other]["exp_avg"].stride() == other.stride() != one.stride()
+    step(one, of_one)
+    step(other, of_other)
+    torch.testing.assert_close(one, other)
+
+
+def test_a_learning_rate_typed_as_a_whole_number_is_one(monkeypatch):
+    class Parameter(torch.nn.Parameter):
+        device = torch.device("cuda")
+
+    monkeypatch.setattr(torch, "tensor", lambda value, device: ("on the device", value, type(value)))
+    settings = {}
+    optimizer = optimizers.Adam(lr=1)
+    monkeypatch.setattr(optimizer, "kind", lambda parameters, **given: settings.update(given), raising=False)
+    optimizer([Parameter(torch.zeros(1))])
+    assert settings["lr"] == ("on the device", 1.0, float)
+    assert settings["capturable"]

@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import torch
+from torch import nn
 
 from vae_runner import launched
 from vae_runner.errors import UserError
@@ -50,6 +51,12 @@ def _of_this_process(name: str) -> str:
             f"type torchrun --nproc-per-node={there}, or trainer.device=cpu"
         )
     return f"cuda:{number}"
+
+
+def lay_out(model: nn.Module, device: torch.device, precision: str) -> None:
+    """Puts the channels of a model's maps last where a GPU convolves on matrix units: a fifth to two fifths faster."""
+    if device.type == "cuda" and precision != "fp32":
+        model.to(memory_format=torch.channels_last)  # what is no map stays as it is
 
 
 def autocast(device: torch.device, precision: str) -> Any:

@@ -17,6 +17,7 @@ from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
+from vae_runner.training.device import lay_out
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
@@ -41,6 +42,7 @@ class Fitting:
     def __init__(self, trainer: Any, experiment: Experiment, directory: RunDirectory, world: World = ALONE):
         self.trainer, self.experiment, self.directory, self.world = trainer, experiment, directory, world
         self.budget = trainer.budget(len(experiment.data.train))
+        lay_out(experiment.model, experiment.device, trainer.precision)
         self.players = [
             self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()
         ]

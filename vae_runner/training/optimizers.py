@@ -39,7 +39,7 @@ class Optimizer:
         settings |= {"fused": True} if self.fused else {}
         if parameters and (device := parameters[0].device).type == "cuda":
             # the step count and the learning rate stay on the device, so that a recorded step finds them there
-            settings |= {"lr": torch.tensor(settings["lr"], device=device)}
+            settings |= {"lr": torch.tensor(float(settings["lr"]), device=device)}
             settings |= {"capturable": True} if self.counts else {}
         return self.kind(parameters, **settings)
 
@@ -51,6 +51,11 @@ def write_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
+
+
+def lies_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor, in the order in memory of a parameter of its shape."""
+    return tensor if tensor.stride() == parameter.stride() else torch.empty_like(parameter).copy_(tensor)
 
 
 def state_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -68,6 +73,11 @@ def restore_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> No
         for own, saved in zip(optimizer.param_groups, state["param_groups"], strict=True)
     ]
     optimizer.load_state_dict({**state, "param_groups": groups})
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            # it may have been laid out for another device; fused kernels go through all of them by place alone
+            if isinstance(moment, Tensor) and moment.shape == parameter.shape:
+                moments[name] = lies_as(parameter, moment)
 
 
 class Adam(Optimizer):

@@ -17,7 +17,7 @@ from vae_runner.evaluation.evaluate import figures_of, totals_of
 from vae_runner.kl import KL
 from vae_runner.objectives.objective import Phase
 from vae_runner.training.device import autocast
-from vae_runner.training.optimizers import write_rate
+from vae_runner.training.optimizers import lies_as, write_rate
 from vae_runner.training.schedulers import Schedule
 
 NEVER = 2**62  # a step that no run reaches
@@ -186,7 +186,8 @@ class TrainingStep:
             shared = player is not playing[-1]
             gradients = torch.autograd.grad(totals[player.name], parameters, retain_graph=shared, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = None if gradient is None else _as_lies(parameter, gradient)
+                # fused optimizers go through parameters and gradients by place alone
+                parameter.grad = None if gradient is None else lies_as(parameter, gradient)
         return figures_of(losses, totals, evidence)
 
     def update(self, figures: dict[str, Tensor], examples: int, playing: list[Player]) -> None:
@@ -221,11 +222,6 @@ def hold_back(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], fi
     for parameter in parameters:  # elsewhere such a step is one of gradient zero
         if parameter.grad is not None:
             parameter.grad = torch.where(finite, parameter.grad, 0.0)
-
-
-def _as_lies(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient, in the order in memory of its parameter: fused optimizers go through both by place alone."""
-    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def _gradients(player: Player) -> list[Tensor]:

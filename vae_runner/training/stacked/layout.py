@@ -25,8 +25,10 @@ def row_of(tensor: Tensor, row: int) -> Tensor:
 
 def norms_of(gradient: Tensor) -> Tensor:
     """(J, ...) -> (J,)."""
-    axes = tuple(range(1, gradient.ndim))
-    return torch.linalg.vector_norm(gradient, dim=axes) if axes else gradient.abs()
+    if gradient.ndim == 1:
+        return gradient.abs()
+    rows = torch.linalg.vector_norm(as_it_lies(gradient), dim=-1)  # first, for a GPU is not filled by a few long sums
+    return torch.linalg.vector_norm(rows, dim=tuple(range(1, rows.ndim))) if rows.ndim > 1 else rows
 
 
 def along(values: Tensor, tensor: Tensor) -> Tensor:
