@@ -1,6 +1,6 @@
 """The same job side by side: the tutorial's way, pythae's, a bare loop, and `vae-run train`.
 
-    python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,recurrent] [--rounds 3]
+    python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,resnet32,recurrent] [--rounds 3]
 
 All take turns in one go, so that a machine that slows down slows all of them; the table has medians, and what they are
 to the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is used where VAE_RUNNER_DATA has

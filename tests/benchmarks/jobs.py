@@ -63,6 +63,34 @@ def conv(side: int) -> tuple[nn.Module, nn.Module]:
     return nn.Sequential(*down, nn.Flatten(), nn.Linear(size, 2 * LATENTS)), nn.Sequential(*up)
 
 
+class Residual(nn.Module):
+    """x + f(x), which begins as the identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        last = nn.Conv2d(channels, channels, 3, 1, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.f = nn.Sequential(nn.SiLU(), nn.Conv2d(channels, channels, 3, 1, 1), nn.SiLU(), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.f(x)
+
+
+def resnet(side: int) -> tuple[nn.Module, nn.Module]:
+    """A residual block at each resolution down to 4x4, 32 channels at first and twice as many at each halving."""
+    channels = [3, *(32 * 2**i for i in range((side // 4).bit_length() - 1))]
+    down: list[nn.Module] = []
+    for before, after in itertools.pairwise(channels):
+        down += [nn.Conv2d(before, after, 3, 1, 1), nn.AvgPool2d(2), Residual(after)]
+    size = channels[-1] * 16
+    up: list[nn.Module] = [nn.Linear(LATENTS, size), nn.SiLU(), nn.Unflatten(1, (channels[-1], 4, 4))]
+    for before, after in zip(channels[:0:-1], [*channels[-2:0:-1], 32], strict=True):
+        up += [nn.Conv2d(before, after, 3, 1, 1), nn.Upsample(scale_factor=2), Residual(after)]
+    up += [nn.SiLU(), nn.Conv2d(32, 3, 1)]
+    return nn.Sequential(*down, nn.SiLU(), nn.Flatten(), nn.Linear(size, 2 * LATENTS)), nn.Sequential(*up)
+
+
 def recurrent() -> tuple[nn.Module, nn.Module]:
     return nn.Sequential(Reader(1, 64), nn.Linear(128, 2 * LATENTS)), Sequences(64, 1, 64)
 
@@ -132,17 +160,19 @@ def mnist() -> tuple[Tensor, Tensor] | None:
     return train, test
 
 
-def of_colour(side: int, counts: tuple[int, int]) -> Job:
+def of_colour(kind: str, side: int, counts: tuple[int, int]) -> Job:
     shape = (3, side, side)
-    return Job(f"conv{side}", 1, ["architecture=conv"], shape=shape, counts=counts, network=lambda: conv(side))
+    network = {"conv": conv, "resnet": resnet}[kind]
+    return Job(f"{kind}{side}", 1, [f"architecture={kind}"], shape=shape, counts=counts, network=lambda: network(side))
 
 
 JOBS = {
     job.name: job
     for job in (
         Job("mlp", 10, ["architecture.depth=1"], shape=(1, 28, 28), counts=(60_000, 10_000), network=mlp),
-        of_colour(32, (6_000, 500)),
-        of_colour(64, (1_500, 200)),
+        of_colour("conv", 32, (6_000, 500)),
+        of_colour("conv", 64, (1_500, 200)),
+        of_colour("resnet", 32, (3_000, 200)),
         Job(
             "recurrent",
             1,
