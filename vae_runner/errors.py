@@ -10,6 +10,10 @@ class UserError(Exception):
     exit_code = 2
 
 
+class Incompatible(UserError):
+    """Settings that are right by themselves and do not go together; another job of a sweep may be without the one."""
+
+
 class RunFailed(UserError):
     """What ended a run that had begun, and that can be mended: one line too, but exit code 1, as of any failed run."""
 

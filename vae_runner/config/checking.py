@@ -19,7 +19,7 @@ from vae_runner.config.signatures import Setting, resolve_target, settings_of
 from vae_runner.config.tree import RECIPES, place
 from vae_runner.config.unknown import line_of, unknown_key
 from vae_runner.config.values import complaint, write
-from vae_runner.errors import UserError
+from vae_runner.errors import Incompatible, UserError
 from vae_runner.reporting.published import Published, settings_typed
 from vae_runner.settings import Range
 
@@ -47,11 +47,13 @@ def check(config: DictConfig, choices: Mapping[str, Any] | None = None, trusted:
 
     Raises:
         UserError: what is wrong, a line for each mistake.
+        Incompatible: all that is wrong is that settings do not go together.
     """
     checker = _Checker(config, choices_of(config) if choices is None else choices, trusted)
     checker.check()
-    if checker.problems:
-        raise UserError("\n".join(checker.problems))
+    if checker.problems or checker.conflicts:
+        kind = UserError if checker.problems else Incompatible
+        raise kind("\n".join([*checker.problems, *checker.conflicts]))
 
 
 class _Checker:
@@ -67,6 +69,7 @@ class _Checker:
         self.handed_down = settings_of(TopLevel)  # what a group needs of it, such as latent_dim, is given there alone
         self.known = set(keys_of(self.values))  # those that turn out to be unknown are taken out again
         self.problems: list[str] = []
+        self.conflicts: list[str] = []  # what may be right beside other settings
         self.unknown: list[tuple[str, str, Any]] = []
 
     def check(self) -> None:
@@ -82,9 +85,9 @@ class _Checker:
                 classes[group] = cls
         known = self.known - {f"{prefix}{name}" for prefix, name, _ in self.unknown}
         for prefix, name, value in self.unknown:
-            self.problems.append(self._unknown(prefix, name, value, known))
-        self.problems += contested(self.config, self.choices, self.tree)
-        if not self.problems:
+            self.conflicts.append(self._unknown(prefix, name, value, known))
+        self.conflicts += contested(self.config, self.choices, self.tree)
+        if not self.problems and not self.conflicts:
             self._check_requirements(classes)
 
     def _check_published(self, published: dict[str, Any]) -> None:
@@ -169,7 +172,7 @@ class _Checker:
                 alternatives = [alternative.partition(".") for alternative in requirement.split("|")]
                 if not any(capability in provided.get(other, ()) for other, _, capability in alternatives):
                     others = " and ".join(dict.fromkeys(self._option(other) for other, _, _ in alternatives))
-                    self.problems.append(f"{self._option(group)} with {others}: {why}")
+                    self.conflicts.append(f"{self._option(group)} with {others}: {why}")
 
     def _missing(self, key: str) -> None:
         group = key.partition(".")[0]

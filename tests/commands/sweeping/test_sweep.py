@@ -168,7 +168,17 @@ def test_another_sweep_s_directory_is_refused(capsys):
     assert Path("s/0/.hydra/overrides.yaml").read_text() == before
 
 
-@pytest.mark.parametrize("mistake", ["latent_dm=2,3", "variant=vae,beta_va", "latent_dim=-1,-2", "seed=shuffle(1,2)"])
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "latent_dm=2,3",
+        "variant=vae,beta_va",
+        "latent_dim=-1,-2",
+        "kl.weight=1,2,-4,3",
+        "kl.weight=1,foo",
+        "seed=shuffle(1,2)",
+    ],
+)
 def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
     assert sweep(mistake, "hydra.sweep.dir=s") == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -134,9 +134,9 @@ def test_no_more_jobs_are_stacked_than_was_said(stacked):
 
 
 def test_a_job_with_a_mistake_fails_by_itself(capsys):
-    assert sweep("seed=0,1", "optimizer.lr=1e-3,-1") == 1
+    assert sweep("seed=0,1", "kl.weight=1,[1,2]") == 1
     assert [row["state"] for row in rows()] == ["completed", "failed", "completed", "failed"]
-    assert "optimizer.lr=-1" in capsys.readouterr().out
+    assert "kl.weight: 2 numbers for 1 level" in capsys.readouterr().out
 
 
 def test_a_run_that_breaks_down_leaves_the_others_alone(monkeypatch, stacked):
@@ -222,10 +222,10 @@ def test_options_of_the_users_own_stack_too(stacked, tmp_path):
 
 
 def test_processes_share_the_jobs_and_each_trains_its_own_as_one(capfd):
-    jobs = ["seed=0,1,2", "optimizer.lr=1e-3,-1", "kl.weight=1,2"]
+    jobs = ["seed=0,1,2", "kl.weight=1,[1,2]", "optimizer.lr=1e-3,1e-4"]
     assert main(["train", "-m", VECTORIZED, "hydra.launcher.n_jobs=2", *DEBUG, *jobs, "hydra.sweep.dir=s"]) == 1
     found = {row["job"]: row["state"] for row in rows()}
-    failed = [job for job, row in zip(found, rows(), strict=True) if row["optimizer.lr"] == "-1"]
+    failed = [job for job, row in zip(found, rows(), strict=True) if row["kl.weight"] != "1"]
     assert {job for job, state in found.items() if state == "failed"} == {*failed}
     assert len(failed) == 6
     assert {*found.values()} == {"completed", "failed"}
@@ -237,7 +237,7 @@ def test_processes_share_the_jobs_and_each_trains_its_own_as_one(capfd):
     assert sum("are trained as one" in line for line in lines) == 2
     for job in found:
         (last,) = [line for line in lines if line.startswith(f"job {job}: ")][-1:]
-        assert ("optimizer.lr=-1" if job in failed else "done in") in last
+        assert ("2 numbers for 1 level" if job in failed else "done in") in last
 
 
 @pytest.mark.parametrize(

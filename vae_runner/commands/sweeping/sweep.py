@@ -16,10 +16,10 @@ from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.one_run import FAILED, INTERRUPTED
 from vae_runner.commands.places import TIME, claim, override, place
 from vae_runner.commands.sweeping.launch import Launch
-from vae_runner.config import Tree, check, compose, sweep_jobs
+from vae_runner.config import check, compose, sweep_jobs
 from vae_runner.config.composing import plain
 from vae_runner.config.saved import BUDGET
-from vae_runner.errors import UserError
+from vae_runner.errors import Incompatible, UserError
 from vae_runner.reporting import runs, tables
 from vae_runner.run_directory import RunDirectory, write_bytes
 
@@ -84,30 +84,46 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
 def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> DictConfig:
     """The config of one job.
 
-    Raises UserError where a job does not compose, or none passes the check. A mistake is in an option or in a key,
-    seldom in a combination or in one of several values: jobs are composed until one has passed and every option and
-    key was seen, and the one job that is wrong in another way will say so itself.
+    Raises UserError where a job does not compose or has a value that is not allowed, or none passes the check. Jobs are
+    composed until one has passed and everything that was typed was seen, of numbers the least and the largest; a job
+    that is refused for what does not go together will say so itself.
     """
-    tree = Tree.of(line.config_dir)
+    telling = _telling(jobs)
     seen: set[str] = set()
     passed: DictConfig | None = None
     mistake: UserError | None = None
     hydra_settings = [text for text in line.overrides if text.lstrip("+~").startswith("hydra")]
     for job in jobs:
-        parts = {text if tree.is_group(key := text.partition("=")[0]) else key for text in job}
-        if seen.issuperset(job) or (passed is not None and seen.issuperset(parts)):
+        if seen.issuperset(job) or (passed is not None and seen.issuperset(telling.intersection(job))):
             continue
-        seen.update(job, parts)
+        seen.update(job)
         config = compose([*job, *hydra_settings], line.config_dir)
         try:
             check(config)
             passed = passed if passed is not None else config
-        except UserError as error:
+        except Incompatible as error:
             mistake = mistake or error
     if passed is None:
         assert mistake is not None
         raise mistake
     return passed
+
+
+def _telling(jobs: list[list[str]]) -> set[str]:
+    """Of all overrides of the jobs those that have to be seen: of a key's numbers the least and the largest."""
+    numbers: dict[str, dict[float, str]] = {}
+    telling: set[str] = set()
+    for text in {text for job in jobs for text in job}:
+        key, _, value = text.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            telling.add(text)
+        else:
+            numbers.setdefault(key, {})[number] = text
+    for values in numbers.values():
+        telling |= {values[min(values)], values[max(values)]}
+    return telling
 
 
 def _refuse_another_sweep(path: Path, jobs: list[list[str]]) -> None:
