@@ -126,7 +126,8 @@ class KL(nn.Module):
         for key, given in (("weight", self.full_weight), ("free_bits", self.floor)):
             if given.ndim and len(given) != levels:
                 raise UserError(
-                    f"kl.{key}: {len(given)} numbers for {levels} levels of latents: give one number, or one per level"
+                    f"kl.{key}: {len(given)} numbers for {levels} level{'s' * (levels > 1)} of latents: "
+                    "give one number, or one per level"
                 )
 
 

@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -21,13 +20,13 @@ from vae_runner.training.device import lay_out
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
-from vae_runner.training.optimizers import restore_state, state_of
 from vae_runner.training.recorded import steps_on
 from vae_runner.training.recorder import Recorder
+from vae_runner.training.saved import bring_back, state_of, weights_of
 from vae_runner.training.schedulers import Schedule
-from vae_runner.training.seeds import derived
 from vae_runner.training.signals import GracefulStop
 from vae_runner.training.step import Player, TrainingStep
+from vae_runner.training.summary import evaluate_best, summary_of
 from vae_runner.training.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -230,19 +229,7 @@ class Fitting:
             player.schedule.validated(value)
 
     def _save_best(self, done: int) -> None:
-        checkpoint.save(self.directory.best, self._weights(done))
-
-    def _weights(self, done: int) -> dict[str, Any]:
-        """What it takes to use the model again: also the space of its data, which need not be there then."""
-        experiment = self.experiment
-        return {
-            "model": experiment.model.state_dict(),
-            "objective": experiment.objective.state_dict(),
-            "space": asdict(experiment.data.space),
-            "examples": len(experiment.data.train),
-            "step": done,
-            "epoch": done / self.budget.steps_per_epoch,
-        }
+        checkpoint.save(self.directory.best, weights_of(self, done))
 
     @property
     def exhausted(self) -> bool:
@@ -256,29 +243,8 @@ class Fitting:
     # what outlives the process
     def checkpoint(self, done: int, started: float) -> None:
         self.check_finite(done)
-        if not self.world.leads:
-            return
-        state = {
-            **self._weights(done),
-            "optimizers": {player.name: state_of(player.optimizer) for player in self.players},
-            "schedules": {player.name: player.schedule.state_dict() for player in self.players},
-            "average": self.average.state_dict() if self.average else None,
-            "random": self._random_states(done),
-            "sums": self.sums.state_dict(),
-            "best": dict(self.best),
-            "watch": self.watch.state_dict(),
-            "seconds": self.seconds + time.perf_counter() - started,
-        }
-        checkpoint.save(self.directory.last, state)
-
-    def _random_states(self, done: int) -> dict[str, Tensor | None]:
-        """Of the generators that training draws from. A run that draws with others goes on with noise of its own."""
-        device = self.experiment.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            if self.is_stacked:
-                torch.manual_seed(derived(self.experiment.seed, "noise", done))
-            cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-            return {"cpu": torch.get_rng_state(), "cuda": cuda}
+        if self.world.leads:
+            checkpoint.save(self.directory.last, state_of(self, done, self.seconds_since(started)))
 
     def restore(self, extended: bool = False) -> int:
         """Brings back the last checkpoint, if any, and cuts the logs back to it. Returns the steps done."""
@@ -287,74 +253,31 @@ class Fitting:
             self.directory.cut_metrics(state["step"] if state else 0)
         if state is None:
             return 0
-        experiment, device = self.experiment, self.experiment.device
-        checkpoint.restore_weights(experiment.model, state, self.directory.last)
-        try:
-            experiment.objective.load_state_dict(state["objective"])
-            for player in self.players:
-                restore_state(player.optimizer, state["optimizers"][player.name])
-                player.schedule.load_state_dict(state["schedules"][player.name])
-            if self.average:
-                self.average.load_state_dict(state["average"])
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{self.directory.last}: does not fit this run's config ({reason})") from error
-        torch.set_rng_state(state["random"]["cpu"])
-        if device.type == "cuda" and state["random"]["cuda"] is not None:
-            torch.cuda.set_rng_state(state["random"]["cuda"], device)
-        self.sums.load_state_dict(state["sums"], device)
-        self.best, self.seconds, self.finite_at = state["best"], state["seconds"], state["step"]
-        self.watch.load_state_dict(state["watch"])
+        bring_back(self, state)
         if extended or self.directory.summary().get("steps") == state["step"]:  # also where it was killed since
             self.best["since"] = 0
         return state["step"]
+
+    def seconds_since(self, started: float) -> float:
+        """Of training, earlier sittings included."""
+        return self.seconds + time.perf_counter() - started
 
     def finish(self, started: float, stop: GracefulStop) -> dict[str, Any]:
         """Evaluates the best weights on every split, and writes the summary. Raises Interrupted if asked to stop."""
         return self.world.lead(lambda: self._finished(started, stop))
 
     def _finished(self, started: float, stop: GracefulStop) -> dict[str, Any]:
-        experiment, data, budget = self.experiment, self.experiment.data, self.budget
         done = self.recorder.step
         running = self.sums.epoch()
         with self.averaged():
-            if not self.directory.best.is_file() or not len(data.validation):
+            if not self.directory.best.is_file() or not len(self.experiment.data.validation):
                 # nothing to choose by: the last weights are the best known
                 self.best["step"] = done
                 self._save_best(done)
-            best = checkpoint.load(self.directory.best)
-            experiment.model.load_state_dict(best["model"])
-            experiment.objective.load_state_dict(best["objective"])
-            evaluations = {}
-            for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
-                stop.check()
-                if len(split):
-                    evaluations[name] = self.evaluate(split)
-            stop.check()
-            held_out = "test" if len(data.test) else "train"
+            evaluations = evaluate_best(self, stop)
+            held_out = "test" if "test" in evaluations else "train"
             self.recorder.final_pictures(done, evaluations[held_out])
-        seconds = self.seconds + time.perf_counter() - started
-        summary: dict[str, Any] = {
-            "train_running": running,
-            **dict.fromkeys(("train", "validation", "test")),
-            **{name: evaluation.figures for name, evaluation in evaluations.items()},
-            "examples": {name: evaluation.examples for name, evaluation in evaluations.items()},
-            "kl_estimator": self._kl_estimator(evaluations["train"]),
-            "monitor": self.monitor,
-            "best_step": best["step"],
-            "best_epoch": best["epoch"],
-            "steps": done,
-            "epochs": done / budget.steps_per_epoch,
-            "parameters": sum(parameter.numel() for parameter in experiment.model.parameters()),
-            "seconds": seconds,
-            "examples_per_second": done / budget.steps_per_epoch * budget.examples / seconds,
-        }
+        summary = summary_of(self, evaluations, running, self.seconds_since(started))
         self.recorder.summary(done, summary)
         self.directory.write_summary(summary)
         return summary
-
-    @staticmethod
-    def _kl_estimator(evaluation: Evaluation) -> str | None:
-        if evaluation.figures["kl"] is None:
-            return None
-        return "Monte Carlo estimate, 1 sample" if evaluation.kl_is_estimate else "closed form"

@@ -185,6 +185,19 @@ def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
     assert not os.path.exists("s")
 
 
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "vectorized"])
+def test_a_job_that_fails_says_so_once(capfd, launcher):
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    assert sweep("kl.weight=1,[1,2]", f"hydra/launcher={launcher}", "hydra.sweep.dir=s") == 1
+    assert [row["state"] for row in rows()] == ["completed", "failed"]
+    output = capfd.readouterr()
+    said = f"{output.out}{output.err}"
+    assert said.count("error: kl.weight: 2 numbers for 1 level of latents") == 1
+    assert "Error executing job" not in said
+    assert "Traceback" not in said
+
+
 def test_a_sweeper_is_given_the_monitored_figure():
     from vae_runner.commands.hydra_app import run_hydra
     from vae_runner.commands.sweeping import job as sweep_job

@@ -1,11 +1,13 @@
 """How the jobs of a sweep are run: what `hydra/launcher` means for them."""
 
+import functools
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_runner.commands.sweeping import worker
@@ -13,6 +15,21 @@ from vae_runner.commands.sweeping.processes import parallel_processes, processes
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
+
+
+def noted(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """The same job, which gives None where it failed and that is in its directory: Hydra would say so once more."""
+
+    @functools.wraps(job)
+    def run(config: DictConfig) -> Any:
+        try:
+            return job(config)
+        except Exception:
+            if RunDirectory(HydraConfig.get().runtime.output_dir).state() == "failed":
+                return None
+            raise
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -37,15 +54,17 @@ class Launch:
         from vae_runner.commands.sweeping import job as sweep_job
 
         launcher = plain(config.hydra.launcher)["_target_"].rpartition(".")[2]
+        # another sweeper is told of a failure, so that it does not choose by what came of it
+        quiet = noted if jobs is not None else lambda job: job
         if launcher == "BasicLauncher":
-            return cls(sweep_job.job)
+            return cls(quiet(sweep_job.job))
         if launcher == "JoblibLauncher":
             processes = processes_for(config.hydra.launcher.n_jobs, jobs)
             # each job by itself: joblib would hand several short ones to one process while others wait
             overrides = [f"hydra.launcher.n_jobs={processes}", "hydra.launcher.batch_size=1"]
             if processes == 1:
-                return cls(sweep_job.job, overrides)
-            return cls(overrides=overrides, processes=processes, said=f", {processes} at a time")
+                return cls(quiet(sweep_job.job), overrides)
+            return cls(quiet(worker.job), overrides, processes, f", {processes} at a time")
         if launcher == "VectorizedLauncher":
             from vae_runner.commands.sweeping.vectorized import prepare
 
