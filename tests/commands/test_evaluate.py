@@ -152,6 +152,30 @@ def test_the_groups_say_something_of_every_kind_of_run(name, trained):
     assert ("likelihood" in written["not_taken"]) == (written["test"]["elbo"] is None)
 
 
+SEQUENCES = {
+    "text": ["variant=vrae", "data=text", "likelihood=categorical", "data.limit=200"],
+    "series": ["variant=vrae", "data.limit=200"],
+    "music": ["variant=vrae", "data=music", "likelihood=bernoulli", "data.path=rolls.npz", "data.validation=0.2"],
+}
+
+
+@pytest.mark.parametrize("kind", SEQUENCES)
+def test_samples_of_sequences_are_compared_where_they_have_a_length(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    run, lengths = tmp_path / "run", np.arange(5, 45)
+    frames = np.random.default_rng(0).integers(0, 2, (lengths.sum(), 88), dtype=np.uint8)
+    np.savez("rolls.npz", train_frames=frames, train_lengths=lengths)
+    assert main(["train", *SEQUENCES[kind], "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, "generated=60", only="samples")
+    if kind == "music":
+        assert written["not_taken"]["samples"].startswith("examples differ in length")
+        return
+    figures = written["samples"]
+    assert figures["frechet_distance"] > 0
+    assert figures["classes_present"] <= figures["classes"] == {"text": 3, "series": 5}[kind]
+    assert ("counts of tokens" in figures["features"]) == (kind == "text")
+
+
 def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, monkeypatch):
     from vae_runner.reporting.figures import latent_maps
 

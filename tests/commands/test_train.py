@@ -99,7 +99,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not():
         (["variant=ae", "kl.weight=4"], "kl.weight=4"),
         (["variant=ae", "trainer.monitor=elbo"], "monitor"),
         (["architecture=conv", "architecture.depth=6"], "architecture.depth=6"),
-        (["kl.weight=[1,2]"], "kl.weight: 2 numbers for 1 levels"),
+        (["kl.weight=[1,2]"], "kl.weight: 2 numbers for 1 level"),
         (["kl.weight=1e300"], "kl.weight=1e300"),
         (["data.validation=0", "trainer.early_stopping=2"], "trainer.early_stopping"),
         (["data.validation=0", "scheduler=plateau"], "scheduler=plateau"),

@@ -74,7 +74,7 @@ def sample(
     )
 
     from vae_runner.commands import sample_input, sample_output
-    from vae_runner.evaluation.sampling import sample_blocks
+    from vae_runner.evaluation.sampling import sample_blocks, shown_as
     from vae_runner.reporting import pictures
 
     space = opened.run.model.space
@@ -87,7 +87,7 @@ def sample(
     fits = min(total, most)
     of_each = fits // len(kinds) if kinds else 0
     shown = of_each * len(kinds) or fits
-    drawn = draw or ("sample" if space.sequence and space.support != "real" else "mean")
+    drawn = draw or shown_as(space)
     how: dict[str, Any] = {"seed": seed, "temperature": temperature, "draw": drawn, "weights": weights}
     how |= {key: value for key, value in {"prompt": prompt, "hold": hold}.items() if value is not None}
     with opened.preserved():

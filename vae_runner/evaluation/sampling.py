@@ -6,9 +6,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vae_runner.data.space import Space
+
 BLOCK = 256  # examples decoded at a time
 
 Draw = Literal["mean", "sample"]
+
+
+def shown_as(space: Space) -> Draw:
+    """What a person is shown of p(x|z): its mean, or a draw, where a mean is no example, as of notes and of text."""
+    return "sample" if space.sequence and space.support != "real" else "mean"
 
 
 @torch.no_grad()

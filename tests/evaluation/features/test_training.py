@@ -123,7 +123,7 @@ X = draws(20, 3)
 @pytest.mark.parametrize(
     ("x", "y", "space", "message"),
     [
-        (torch.zeros(20, 5, dtype=torch.int64), None, Space((5,), "categorical"), "text has none"),
+        (torch.zeros(20, 5, dtype=torch.int64), None, Space((5,), "categorical", categories=3), "are the same"),
         (X, None, Space((4,), "real"), "not of the shape"),
         (X * math.nan, None, Space((3,), "real"), "NaN"),
         (X[:5], None, Space((3,), "real"), "5 examples to learn from"),

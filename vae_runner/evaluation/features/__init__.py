@@ -9,11 +9,12 @@ is not photographs, a network that learnt to tell the data's own classes takes i
                               side, or else where their centre lies, to half a pixel, tells the turn
     vectors with classes      a fully connected network             the same
     vectors without           their whitened principal components, 64 at most, and no network
+    text                      as vectors, of how often each token is in it, and each two side by side
     images, given a file      Inception v3 (Szegedy et al. 2016)    its 2,048 pooled features
 
 The features of a network are scaled, all by one number, so that their mean variance over the training examples is 1.
 Figures in one of these compare with each other, for the same data and the same network, and not with published ones.
-Each says in `name` what it is. Sequences of vectors count as one long vector; text has no features.
+Each says in `name` what it is. Sequences of vectors, where they are of one length, count as one long vector.
 """
 
 from vae_runner.evaluation.features.inception import InceptionFeatures

@@ -8,6 +8,7 @@ import torch
 
 from vae_runner.errors import UserError
 from vae_runner.evaluation.features.networks import Components, Features, Network, frozen
+from vae_runner.evaluation.features.texts import TokenCounts
 from vae_runner.run_directory import write_bytes
 
 FORMAT = "vae_runner features 1"
@@ -15,15 +16,20 @@ FORMAT = "vae_runner features 1"
 
 def save(features: Features, path: Path) -> None:
     """Writes trained features to a file, which appears whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **_saved(features)}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def _saved(features: Features) -> dict[str, Any]:
+    kind = type(features).__name__
+    if isinstance(features, TokenCounts):
+        own = {"shape": list(features.shape), "categories": features.categories}
+        return {"kind": kind, **own, "inner": _saved(features.inner)}
     if not isinstance(features, Network | Components):
         raise UserError("features: those of a file are kept as that file")
-    buffer = io.BytesIO()
     state = {name: value.cpu() for name, value in features.state_dict().items()}
-    kind = type(features).__name__
-    torch.save(
-        {"format": FORMAT, "kind": kind, **features.settings, "accuracy": features.accuracy, "state": state}, buffer
-    )
-    write_bytes(path, buffer.getvalue())
+    return {"kind": kind, **features.settings, "accuracy": features.accuracy, "state": state}
 
 
 def load(path: Path) -> Features:
@@ -31,13 +37,19 @@ def load(path: Path) -> Features:
     saved = state_in(read(path), path)
     if saved.pop("format", None) != FORMAT:
         raise UserError(f"{path}: not features of vae_runner")
-    kind, accuracy, state = (saved.pop(key) for key in ("kind", "accuracy", "state"))
-    shape = tuple(saved.pop("shape"))
+    return frozen(_made(saved))
+
+
+def _made(saved: dict[str, Any]) -> Any:
+    kind, shape = saved.pop("kind"), tuple(saved.pop("shape"))
+    if kind == "TokenCounts":
+        return TokenCounts(shape, saved["categories"], _made(saved["inner"]))
+    accuracy, state = saved.pop("accuracy"), saved.pop("state")
     with torch.random.fork_rng([]):
         features: Network | Components = Network(shape, **saved) if kind == "Network" else Components(shape, **saved)
     features.load_state_dict(state)
     features.accuracy = accuracy
-    return frozen(features)
+    return features
 
 
 def read(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Training the features that suit a data set, on the data itself."""
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from vae_runner.data.space import Space
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import exact, finite
 from vae_runner.evaluation.features.networks import BLOCK, WIDTH, Components, Features, Network, frozen, values_of
+from vae_runner.evaluation.features.texts import TokenCounts, counts_of, width
 
 BATCH = 128
 RATE = 2e-3  # of Adam at the start; it falls to zero along a cosine
@@ -29,7 +31,12 @@ def train_features(
     steps: of Adam, 128 examples each. heldout: the share of examples, at most 2,000, that accuracy is taken of.
     """
     if space.support == "categorical":
-        raise UserError("features: text has none, for a network that reads tokens is not provided")
+        assert space.categories is not None
+        counts = counts_of(x, space.categories)
+        of_counts = replace(space, shape=(width(space.categories),), support="real", categories=None, vocabulary=())
+        inner = train_features(counts, y, of_counts, seed=seed, steps=steps, heldout=heldout)
+        assert isinstance(inner, Network | Components)
+        return frozen(TokenCounts(space.shape, space.categories, inner))
     if tuple(x.shape[1:]) != space.shape:
         raise UserError(f"features: examples {tuple(x.shape)} are not of the shape {space.shape}")
     if not 0 < heldout <= 0.5 or steps < 1:

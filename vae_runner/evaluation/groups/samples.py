@@ -1,6 +1,7 @@
 """How samples compare with held-out examples, in features of a network trained on the data, or of one that is given.
 
-Samples are means of p(x|z), as they are shown; conditions are those of the examples they are held against.
+Samples are what is shown of them: means of p(x|z), of notes and of text draws. Conditions are those of the examples
+that they are held against.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 from vae_runner.evaluation.kernel_mmd import kernel_distance
 from vae_runner.evaluation.nearest import copying
 from vae_runner.evaluation.precision_recall import precision_recall
-from vae_runner.evaluation.sampling import sample_blocks
+from vae_runner.evaluation.sampling import sample_blocks, shown_as
 from vae_runner.evaluation.sharpness import sharpness_ratio
 
 TRAINING = 10_000  # training examples among which copies are looked for, at most
@@ -23,8 +24,8 @@ NEIGHBOURS = 5  # of precision, recall, density and coverage
 
 
 def samples(subject: Subject) -> dict[str, Any]:
-    if subject.space.sequence:
-        raise Inapplicable("there are no features of sequences to compare them in")
+    if subject.space.ragged and subject.space.support != "categorical":
+        raise Inapplicable("examples differ in length, and a sample of notes or of a series has none to compare")
     return said(lambda: _compared(subject))
 
 
@@ -37,7 +38,8 @@ def _compared(subject: Subject) -> dict[str, Any]:
     data = torch.cat([x for x, _ in examples])
     conditions = None if examples[0][1] is None else torch.cat([c for _, c in examples if c is not None])
     with subject.preserved():
-        drawn = torch.cat([x for _, x in sample_blocks(subject.model, len(data), conditions)])
+        blocks = sample_blocks(subject.model, len(data), conditions, draw=shown_as(subject.space))
+        drawn = torch.cat([x for _, x in blocks])
     features = subject.features
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
