@@ -148,7 +148,7 @@ def resuming(
                 _require_more_to_do(config, directory)
             experiment = experiment or build(config, world)
             # nothing of the run is touched before it is known that it can go on
-            build_trainer(config).require_resumable(experiment, directory)
+            build_trainer(config).require_resumable(experiment, directory, extended=state == "completed")
         write_bytes(directory.config, dump(config).encode())
         extended = state == "completed"
         return (yield from _run(config, directory, experiment, stopping, world, resume=True, extended=extended))
@@ -202,11 +202,21 @@ def _run(
     resume: bool,
     extended: bool = False,
 ) -> Training:
-    with file_logging(directory.log), _status(directory, config):
+    # a signal that comes after the last step finds its handler until the status says how the run ended
+    with contextlib.ExitStack() as held, file_logging(directory.log), _status(directory, config):
         experiment = experiment or build_checked(config, world)
         directory.update_status(device=_device_name(experiment.device), processes=world.size)
         world.share(Start(directory.path.absolute(), resume, extended))
-        return (yield from build_trainer(config).training(experiment, directory, resume, extended, stopping, world))
+        stop = _held_until(held, stopping or GracefulStop())
+        return (yield from build_trainer(config).training(experiment, directory, resume, extended, stop, world))
+
+
+@contextlib.contextmanager
+def _held_until(
+    end: contextlib.ExitStack, stopping: contextlib.AbstractContextManager[GracefulStop]
+) -> Iterator[GracefulStop]:
+    """What is entered here is left at that end."""
+    yield end.enter_context(stopping)
 
 
 @contextlib.contextmanager

@@ -218,3 +218,12 @@ def test_validation_leaves_the_training_noise_as_it_was(tmp_path):
         runs.append(build_trainer(config).fit(build_experiment(config), directory))
         directory.unlock()
     assert runs[0]["train_running"] == runs[1]["train_running"]
+
+
+def test_a_complete_run_that_another_limit_ends_is_refused_with_what_to_type(tmp_path):
+    fit(tmp_path, *QUICK, "data.limit=300", "trainer.steps=4")
+    config = config_of(*QUICK, "data.limit=300", "trainer.steps=4", "trainer.epochs=100")
+    trainer, experiment = build_trainer(config), build_experiment(config)
+    trainer.require_resumable(experiment, RunDirectory(tmp_path))
+    with pytest.raises(UserError, match=r"all 4 steps are done, and trainer\.steps=4 ends it there: type .*=8 too"):
+        trainer.require_resumable(experiment, RunDirectory(tmp_path), extended=True)

@@ -86,7 +86,7 @@ class _Checker:
         known = self.known - {f"{prefix}{name}" for prefix, name, _ in self.unknown}
         for prefix, name, value in self.unknown:
             self.conflicts.append(self._unknown(prefix, name, value, known))
-        self.conflicts += contested(self.config, self.choices, self.tree)
+        self.problems += contested(self.config, self.choices, self.tree)
         if not self.problems and not self.conflicts:
             self._check_requirements(classes)
 

@@ -35,4 +35,5 @@ class GracefulStop:
 
     def __exit__(self, *error: Any) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == self._handle:  # or else another has taken its place since
+                signal.signal(number, handler)

@@ -106,8 +106,11 @@ class Trainer:
             return validations, budget.interval(self.checkpoint_epochs, self.checkpoint_steps)
         return validations, validations
 
-    def require_resumable(self, experiment: Experiment, directory: RunDirectory) -> None:
-        """Raises UserError where the last checkpoint is lost, damaged, of another network or data, or too far."""
+    def require_resumable(self, experiment: Experiment, directory: RunDirectory, extended: bool = False) -> None:
+        """Raises UserError where the last checkpoint is lost, damaged, of another network or data, or too far.
+
+        extended: the run was complete, and is to go on.
+        """
         examples = len(experiment.data.train)
         budget = self.budget(examples)
         if not directory.last.is_file():
@@ -129,6 +132,11 @@ class Trainer:
             raise UserError(
                 f"resume={directory.path}: {state['step']} steps are done, more than the {budget.steps} asked for"
             )
+        if extended and state["step"] == budget.steps:
+            limit = "steps" if self.steps == budget.steps else "epochs"
+            given = getattr(self, limit)
+            why = f", and trainer.{limit}={given} ends it there: type trainer.{limit}={2 * given} too" if given else ""
+            raise UserError(f"resume={directory.path}: all {budget.steps} steps are done{why}")
 
     def fit(self, experiment: Experiment, directory: RunDirectory, **how: Any) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.

@@ -4,11 +4,13 @@ import csv
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from vae_runner.cli import main
+from vae_runner.run_directory import RunDirectory
 from vae_runner.training.fitting import Fitting
 
 DEBUG = ["trainer=debug", "architecture.width=8"]
@@ -176,6 +178,7 @@ def test_another_sweep_s_directory_is_refused(capsys):
         "latent_dim=-1,-2",
         "kl.weight=1,2,-4,3",
         "kl.weight=1,foo",
+        "variant=[aae,iwae],vae",
         "seed=shuffle(1,2)",
     ],
 )
@@ -183,6 +186,22 @@ def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
     assert sweep(mistake, "hydra.sweep.dir=s") == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not os.path.exists("s")
+
+
+@pytest.mark.parametrize("method", ["write_summary", "update_status"])
+def test_ctrl_c_at_the_end_of_a_job_leaves_it_complete_and_begins_no_other(monkeypatch, method):
+    original = getattr(RunDirectory, method)
+
+    def interrupted(self, *args, **changes):
+        if method == "write_summary" or changes.get("state") == "completed":
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *args, **changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, method, interrupted)
+        assert sweep("seed=0,1", "hydra.sweep.dir=s") == 130
+    assert [row["state"] for row in rows()] == ["completed", "pending"]
+    assert sweep("seed=0,1", "hydra.sweep.dir=s") == 0
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "vectorized"])

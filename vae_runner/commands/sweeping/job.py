@@ -14,6 +14,7 @@ from vae_runner.config.values import write
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.experiment import Experiment
+from vae_runner.training.signals import GracefulStop
 from vae_runner.training.trainer import Training, by_itself
 
 log = logging.getLogger("vae_runner")
@@ -58,7 +59,10 @@ class Job:
             log.info("%s%s: completed before, skipped", name, self.what)
             return execute.monitored(self.directory.summary())
         log.info("%s%s", name, self.what)
-        return execute.monitored(by_itself(self.training()))
+        stop = GracefulStop()
+        value = execute.monitored(by_itself(self.training(stopping=stop)))
+        stop.check()  # it may have come too late for this job, but no other begins
+        return value
 
     def training(self, experiment: Experiment | None = None, stopping: execute.Stopping = None) -> Training:
         """The same, for a caller that takes the steps. experiment: what was built of `values` before."""
