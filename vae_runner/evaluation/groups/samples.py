@@ -36,6 +36,10 @@ def _compared(subject: Subject) -> dict[str, Any]:
             raise Inapplicable("values are missing from the examples and not from samples, which would tell them apart")
         examples.append((batch.x.cpu(), batch.c))
     data = torch.cat([x for x, _ in examples])
+    if len(data) <= NEIGHBOURS:
+        raise Inapplicable(
+            f"{len(data)} examples are too few to compare: {NEIGHBOURS + 1} are needed, by limit=, generated="
+        )
     conditions = None if examples[0][1] is None else torch.cat([c for _, c in examples if c is not None])
     with subject.preserved():
         blocks = sample_blocks(subject.model, len(data), conditions, draw=shown_as(subject.space))
