@@ -70,8 +70,12 @@ class Series(ArraySource):
         if not self.path:
             return Stored(TensorSplit(*generate()), classes=len(WAVES), class_names=list(WAVES))
         stored = super().load()
-        parts = {name: self._series(getattr(stored, name)) for name in ("train", "validation", "test")}
-        return replace(stored, **parts)  # type: ignore[arg-type]
+        return replace(
+            stored,
+            train=self._series(stored.train),
+            validation=None if stored.validation is None else self._series(stored.validation),
+            test=None if stored.test is None else self._series(stored.test),
+        )
 
     def _refuse_table(self) -> None:
         """Raises UserError for what a table lacks, or has too much."""
@@ -91,10 +95,9 @@ class Series(ArraySource):
         # one channel alone is often stored without an axis for it
         return super()._examples(name, value[:, None] if self.table and value.ndim == 1 else value)
 
-    def _series(self, split: TensorSplit | None) -> TensorSplit | None:
+    def _series(self, split: Examples) -> TensorSplit:
         """The split as steps of channels, with its lengths where there is padding."""
-        if split is None:
-            return None
+        assert isinstance(split, TensorSplit)  # series are not read from disk batch by batch
         # arrays are read as images (N, 1, H, W) or vectors
         x = split.x.squeeze(1) if split.x.ndim == 4 else split.x if self.table else split.x.unsqueeze(-1)
         x = x.to(torch.float32) if x.dtype == torch.uint8 else x

@@ -123,7 +123,7 @@ def evaluate(
             figures=result,
             kl_units=None if kl_units is None else (kl_units / seen).float().cpu(),
             codes=torch.cat(codes),
-            labels=None if labels[0] is None else torch.cat(labels),  # type: ignore[arg-type]
+            labels=torch.cat(known) if (known := [y for y in labels if y is not None]) else None,
             kl_is_estimate=estimate,
             examples=seen,
             units=moments.variance().numel(),

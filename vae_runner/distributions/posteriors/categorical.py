@@ -19,7 +19,7 @@ class Categorical(Posterior):
     Raises UserError where D is not a multiple of classes.
     """
 
-    per_unit: ClassVar[int] = 1
+    per_unit = 1
     provides: ClassVar[set[str]] = {"density", "divergence", "reparameterised", "pointwise", "uniform"}
     requires: ClassVar[dict[str, str]] = {
         "prior.over_codes": "its codes are one-hots, where a density over vectors means nothing: type prior=uniform",

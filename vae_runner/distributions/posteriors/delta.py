@@ -22,7 +22,7 @@ class PointMass:
 class Delta(Posterior):
     """A code per example."""
 
-    per_unit: ClassVar[int] = 1
+    per_unit = 1
     provides: ClassVar[set[str]] = {"deterministic"}
     requires: ClassVar[dict[str, str]] = {
         "prior.fitted|objective.matches_prior": "a deterministic code lies wherever the encoder puts it, so only "

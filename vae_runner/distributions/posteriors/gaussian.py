@@ -11,7 +11,7 @@ from vae_runner.distributions.posteriors.posterior import Posterior
 class Gaussian(Posterior):
     """A mean and a bounded log-variance per latent dimension."""
 
-    per_unit: ClassVar[int] = 2
+    per_unit = 2
     provides: ClassVar[set[str]] = {
         "density",
         "divergence",

@@ -17,7 +17,7 @@ LOWEST_KAPPA, HIGHEST_KAPPA = 1.0, 1e6
 class Hyperspherical(Posterior):
     """A direction and a concentration per example; latents of any shape count as one vector of length one."""
 
-    per_unit: ClassVar[int] = 2
+    per_unit = 2
     provides: ClassVar[set[str]] = {"density", "divergence", "reparameterised", "detachable", "pointwise", "uniform"}
     requires: ClassVar[dict[str, str]] = {
         "prior.over_codes": "its codes lie on a sphere, and the prior must too: type prior=uniform",

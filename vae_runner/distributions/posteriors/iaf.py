@@ -55,7 +55,7 @@ class MaskedNetwork(nn.Module):
 class InverseAutoregressive(Posterior):
     """A Gaussian through `flows` flows with networks of `width` units; latents of any shape count as one vector."""
 
-    per_unit: ClassVar[int] = 3
+    per_unit = 3
     provides: ClassVar[set[str]] = {"density", "reparameterised"}
 
     def __init__(

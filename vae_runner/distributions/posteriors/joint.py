@@ -55,7 +55,7 @@ class Joint(Posterior):
     Raises UserError where latent_dim leaves no Gaussian dimension.
     """
 
-    per_unit: ClassVar[int] = 2
+    per_unit = 2
     provides: ClassVar[set[str]] = {"density", "divergence", "reparameterised", "pointwise", "uniform"}
     requires: ClassVar[dict[str, str]] = {
         "prior.over_codes": "some of its latents are one-hots, where a density over vectors means nothing: type "

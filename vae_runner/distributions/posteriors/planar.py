@@ -31,11 +31,7 @@ class Planar(Posterior):
     def __init__(self, latent_shape: tuple[int, ...], *, flows: Annotated[int, Range(1, 1000)] = 4) -> None:
         super().__init__(latent_shape)
         self.flows = flows
-
-    @property
-    def per_unit(self) -> int:  # type: ignore[override]
-        """A mean, a log-variance, and w, u and a share of b for each flow."""
-        return 2 + 3 * self.flows
+        self.per_unit = 2 + 3 * flows  # a mean, a log-variance, and w, u and a share of b for each flow
 
     def forward(self, parameters: Tensor) -> Pushforward:
         """q for parameters (N, per_unit * D, *rest)."""

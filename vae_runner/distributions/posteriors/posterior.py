@@ -12,7 +12,7 @@ class Posterior(nn.Module):
     on_sphere: whether codes have length one.
     """
 
-    per_unit: ClassVar[int]
+    per_unit: int
     provides: ClassVar[set[str]]
     requires: ClassVar[dict[str, str]] = {}
     on_sphere: ClassVar[bool] = False

@@ -51,7 +51,7 @@ class Quantized(Posterior):
     Raises UserError where D is not a multiple of code_dim.
     """
 
-    per_unit: ClassVar[int] = 1
+    per_unit = 1
     provides: ClassVar[set[str]] = {"density", "divergence", "uniform", "indices"}
     requires: ClassVar[dict[str, str]] = {
         "prior.over_codes": "its codes are a finite set, where a density over vectors means nothing: type "

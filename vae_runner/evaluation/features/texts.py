@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vae_runner.data.tokens import END
 from vae_runner.errors import UserError
-from vae_runner.evaluation.features.networks import Components, Features, Network
+from vae_runner.evaluation.features.networks import BLOCK, Components, Features, Network
 
 PAIRS = 2048  # counts of pairs, at most: with more, pairs share them
 
@@ -44,7 +44,7 @@ class TokenCounts(Features):
         return self.inner.hidden(self._counts(x))
 
     def probabilities(self, x: Tensor) -> Tensor | None:
-        counts = (self.inner.probabilities(self._counts(part)) for part in x.split(500))
+        counts = (self.inner.probabilities(self._counts(part)) for part in x.split(BLOCK))
         parts = [part for part in counts if part is not None]
         return torch.cat(parts) if parts else None
 
