@@ -28,14 +28,14 @@ def train(directory: Path, *words: str) -> dict:
 def test_a_recipe_trains_goes_on_and_is_looked_at(tmp_path, capfd, variant):
     run = tmp_path / "run"
     summary = train(run, f"variant={variant}")
-    assert "cannot be recorded" not in capfd.readouterr().err
+    assert "cannot be recorded" not in "".join(capfd.readouterr())
     assert math.isfinite(summary["test"]["loss"])
     assert main(["train", f"resume={run}", f"trainer.steps={summary['steps'] + 8}"]) == 0
     assert main(["evaluate", f"run={run}", "limit=64", "samples=16"]) == 0
-    for command in ("reconstruct", "sample", "traverse", "encode"):
-        code = main([command, f"run={run}", f"output={tmp_path / command}"])
-        said = capfd.readouterr().err
-        assert code == 0 or (code == 2 and len(said.splitlines()) == 1), said
+    assert main(["reconstruct", f"run={run}"]) == 0
+    assert main(["sample", f"run={run}", f"out={tmp_path / 'samples.npz'}"]) == 0
+    assert main(["traverse", f"run={run}"]) == 0
+    assert main(["encode", f"run={run}", f"out={tmp_path / 'codes.npz'}"]) == 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -68,7 +68,7 @@ def test_examples_on_disk_are_trained_on(tmp_path):
 def test_jobs_of_a_sweep_are_trained_as_one(tmp_path, capfd, settings):
     words = [*settings, "seed=range(4)", "hydra/launcher=vectorized", f"hydra.sweep.dir={tmp_path}"]
     assert main(["train", "-m", *words, *SHORT]) == 0
-    assert "recorded" not in capfd.readouterr().err
+    assert "cannot be recorded" not in "".join(capfd.readouterr())
     for file in [*tmp_path.glob("*/summary.json")]:
         assert math.isfinite(json.loads(file.read_text())["test"]["loss"])
 
