@@ -24,6 +24,7 @@ from ways import by_hand
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import check, choices_of, compose, resolved
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.stacked.steps import StackedSteps
 
@@ -59,7 +60,7 @@ def fitting_of(place: Path, data: Any, *settings: str) -> Fitting:
 def of_fitting(fitting: Fitting) -> Callable[[int], None]:
     order, size = fitting.budget.order(0, 0).to(fitting.experiment.device), fitting.trainer.batch_size
     blocks = [block for block in order.split(size) if len(block) == size]
-    return lambda step: fitting.step(blocks[step % len(blocks)], step)
+    return lambda step: fitting.step(Block(blocks[step % len(blocks)]), step)
 
 
 def written(place: Path, x: np.ndarray) -> None:
@@ -128,7 +129,7 @@ def residual(place: Path) -> None:
             data = fitting.experiment.data
             torch.backends.cudnn.allow_tf32 = precision == "tf32"
             with FlopCounterMode(display=False) as counter:
-                fitting._compute(torch.arange(64, device="cuda"), fitting.players)
+                fitting._compute(Block(torch.arange(64, device="cuda")), fitting.players)
             count = counter.get_total_flops() / 64 * 1024
             value = seconds(of_fitting(fitting), 5, 1, warm_up=5)
             print(
@@ -155,7 +156,7 @@ def stacked(place: Path) -> None:
             blocks: list[Tensor] = [*alone.budget.order(0, 0).to(alone.experiment.device)[: 128 * 400].split(128)]
 
             def take(step: int, as_one: Any = as_one, blocks: Any = blocks, runs: int = runs) -> None:
-                as_one.step([blocks[(step + i) % len(blocks)] for i in range(runs)], step)
+                as_one.step([Block(blocks[(step + i) % len(blocks)]) for i in range(runs)], step)
 
             value = seconds(take, 300)
             print(

@@ -15,6 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import check, choices_of, compose, resolved
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 
 STEPS = 100
@@ -39,14 +40,14 @@ def main(overrides: list[str]) -> None:
         batches = [order[i * size : (i + 1) * size] for i in range(min(STEPS, len(order) // size))]
         steps = [batches[i % len(batches)] for i in range(STEPS)]
         for number, indices in enumerate(steps):
-            fitting.step(indices, number)
+            fitting.step(Block(indices), number)
         started = time.perf_counter()
         for number, indices in enumerate(steps):
-            fitting.step(indices, number)
+            fitting.step(Block(indices), number)
         wall = (time.perf_counter() - started) / STEPS
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             for number, indices in enumerate(steps):
-                fitting.step(indices, number)
+                fitting.step(Block(indices), number)
     times: dict[str, float] = dict.fromkeys(GROUPS, 0.0)
     calls = dict.fromkeys(GROUPS, 0)
     for event in profiler.key_averages():

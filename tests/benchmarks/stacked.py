@@ -54,6 +54,7 @@ def prepared(way: str, seeds: tuple[int, ...], settings: list[str]) -> Callable[
     from vae_runner.build import build_experiment, build_trainer
     from vae_runner.config import check, choices_of, compose, resolved
     from vae_runner.run_directory import RunDirectory
+    from vae_runner.training.budget import Block
     from vae_runner.training.fitting import Fitting
     from vae_runner.training.stacked.steps import StackedSteps
 
@@ -90,14 +91,14 @@ def prepared(way: str, seeds: tuple[int, ...], settings: list[str]) -> Callable[
 
         def take(steps: int) -> None:
             for step in next_steps(steps):
-                stacked.step([indices(fitting, step) for fitting in stacked.fittings], step)
+                stacked.step([Block(indices(fitting, step)) for fitting in stacked.fittings], step)
     else:
 
         def take(steps: int) -> None:
             now = next_steps(steps)
             for fitting in fittings:
                 for step in now:
-                    fitting.step(indices(fitting, step), step)
+                    fitting.step(Block(indices(fitting, step)), step)
 
     return take
 

@@ -7,6 +7,7 @@ from tests.helpers import config_of
 from tests.training.test_recorded import OTHERS, VARIANTS
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import WARM_UP, RecordedSteps
 
@@ -23,8 +24,9 @@ def fitting_of(directory, *overrides):
 
 def take(fitting, order, first, last):
     for step in range(first, last):
-        size = 40 if step % 3 else 24  # two kinds of batches
-        fitting.step(order[step * 40 : step * 40 + size], step)
+        size, shorter = (40, 0) if step % 3 else (24, 8)  # two kinds of batches
+        length = fitting.experiment.data.space.shape[0] - shorter if fitting.experiment.model.any_length else None
+        fitting.step(Block(order[step * 40 : step * 40 + size], length), step)
 
 
 def state_of(fitting):
@@ -78,7 +80,7 @@ def test_a_step_that_is_not_finite_moves_nothing_when_it_is_replayed(tmp_path):
 def test_where_a_step_cannot_be_recorded_plain_steps_go_on_and_the_reason_is_said(tmp_path, caplog):
     fitting, other = fitting_of(tmp_path / "one"), fitting_of(tmp_path / "other", "trainer.cuda_graphs=false")
     waits = fitting.take.step
-    fitting.take.step = lambda indices, playing: (waits(indices, playing), float(indices.sum()))
+    fitting.take.step = lambda block, playing: (waits(block, playing), float(block.indices.sum()))
     order = fitting.budget.order(0, 0).to(fitting.experiment.device)
     with caplog.at_level("INFO"):
         for one in (fitting, other):

@@ -47,7 +47,7 @@ def test_the_order_of_an_epoch_is_a_permutation_given_by_seed_and_epoch():
 
 def test_the_blocks_of_a_run_that_goes_on_are_the_rest_of_those_of_one_that_did_not_stop():
     budget = Budget.of(examples=10, batch_size=4, epochs=3, steps=None, default_steps=1)
-    whole = [block.tolist() for block in budget.blocks(0, 0, "cpu")]
+    whole = [block.indices.tolist() for block in budget.blocks(0, 0, "cpu")]
     assert [len(block) for block in whole] == [4, 4, 2] * 3
     assert sorted(i for block in whole[3:6] for i in block) == list(range(10))
-    assert [block.tolist() for block in budget.blocks(0, 5, "cpu")] == whole[5:]
+    assert [block.indices.tolist() for block in budget.blocks(0, 5, "cpu")] == whole[5:]

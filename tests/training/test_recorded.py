@@ -10,6 +10,7 @@ from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import optimizers
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import WARM_UP, RecordedSteps
 
@@ -56,8 +57,9 @@ def state_of(fitting):
 def steps(fitting, count):
     order = fitting.budget.order(0, 0)
     for step in range(count):
-        size = 40 if step % 3 else 24  # two kinds of batches
-        fitting.step(order[step * 40 : step * 40 + size], step)
+        size, shorter = (40, 0) if step % 3 else (24, 8)  # two kinds of batches
+        length = fitting.experiment.data.space.shape[0] - shorter if fitting.experiment.model.any_length else None
+        fitting.step(Block(order[step * 40 : step * 40 + size], length), step)
 
 
 @pytest.mark.parametrize("overrides", [*((variant,) for variant in VARIANTS), *OTHERS], ids=" ".join)

@@ -12,6 +12,7 @@ from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import RecordedSteps
 from vae_runner.training.stacked.lockstep import Lockstep
@@ -41,12 +42,12 @@ def weights(fitting):
 
 def take_alone(fitting, steps, start=0):
     for step in range(start, steps):
-        fitting.step(order(fitting, step), step)
+        fitting.step(Block(order(fitting, step)), step)
 
 
 def take_as_one(steps, n, start=0):
     for step in range(start, n):
-        steps.step([order(fitting, step) for fitting in steps.fittings], step)
+        steps.step([Block(order(fitting, step)) for fitting in steps.fittings], step)
 
 
 AE = ["variant=ae"]
@@ -215,8 +216,8 @@ def test_a_run_that_skips_a_step_leaves_its_own_weights_alone(tmp_path, settings
     data = runs[0].experiment.data
     honest = data.batch
 
-    def corrupt(split, indices):
-        batch = honest(split, indices)
+    def corrupt(*chosen, **how):
+        batch = honest(*chosen, **how)
         batch.x[-1] = math.nan  # an example of the last run
         return batch
 

@@ -9,6 +9,7 @@ from tests.helpers import QUICK, config_of
 from tests.waiting import NoWaiting
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 
 
@@ -51,7 +52,7 @@ def test_a_step_waits_for_nothing(tmp_path, overrides):
     before = weights(fitting)
     order = fitting.budget.order(0, 0)
     with NoWaiting():
-        fitting.step(order[:64], 1)
+        fitting.step(Block(order[:64]), 1)
     assert not torch.equal(before, weights(fitting))
 
 

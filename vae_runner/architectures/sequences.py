@@ -72,6 +72,7 @@ class Encoder(nn.Module):
     `shape` of that vector; `size` of the features of a step.
     """
 
+    any_length = True
     shape: Shape
     size: int
 

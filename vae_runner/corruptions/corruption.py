@@ -52,11 +52,9 @@ class Corruption:
             return torch.full(shape, self.low, device=x.device)
         return self.low + (self.high - self.low) * noise.uniform(shape, device=x.device)
 
-    @property
-    def places(self) -> tuple[int, ...]:
+    def places(self, x: Tensor) -> tuple[int, ...]:
         """What is hidden or shown as one: the pixels of an image, the steps of a sequence, the values of a vector."""
-        shape = self.space.shape
-        return shape[1:] if self.space.image else shape[:1]
+        return x.shape[2:] if self.space.image else x.shape[1:2]
 
     def hide(self, x: Tensor, hidden: Tensor) -> Tensor:
         """x (N, *shape) with the places where `hidden` (N, *places) is true set to 0, or to the unknown token."""

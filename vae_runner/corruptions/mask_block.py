@@ -15,7 +15,7 @@ class MaskBlock(Corruption):
     """
 
     def corrupt(self, batch: Batch) -> Tensor:
-        x, places = batch.x, self.places
+        x, places = batch.x, self.places(batch.x)
         share = self.levels(x).flatten() ** (1 / len(places))
         hidden = torch.ones((len(x), *[1] * len(places)), dtype=torch.bool, device=x.device)
         for axis, extent in enumerate(places):

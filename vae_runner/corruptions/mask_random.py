@@ -14,5 +14,5 @@ class MaskRandom(Corruption):
         if self.high == 0:
             return batch.x
         x = batch.x
-        chance = noise.uniform((len(x), *self.places), device=x.device)
+        chance = noise.uniform((len(x), *self.places(x)), device=x.device)
         return self.hide(x, chance < self.levels(chance))

@@ -56,15 +56,21 @@ class Data:
         moved.test = self.test.to(device)
         return moved
 
-    def batch(self, split: Split, indices: Tensor, generator: Generator | None = None) -> Batch:
+    def batch(
+        self, split: Split, indices: Tensor, generator: Generator | None = None, steps: int | None = None
+    ) -> Batch:
         """The examples of `split` at `indices` (N,), on its device; those in memory without waiting for the device.
 
         x is float32, uint8 divided by 255. Stochastic binarisation draws afresh each time, from `generator` or
         else the global random state: each pixel is 1 with its grey level as
-        probability (Salakhutdinov and Murray, 2008).
+        probability (Salakhutdinov and Murray, 2008). steps: of sequences which
+        are no longer, all that is made is the first so many.
         """
         x, y = split.take(indices)
-        return self._made(x, y, split.context(indices), split.mask(indices), generator)
+        mask = split.mask(indices)
+        if steps is not None:
+            x, mask = x[:, :steps].contiguous(), None if mask is None else mask[:, :steps]
+        return self._made(x, y, split.context(indices), mask, generator)
 
     def batches(
         self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None

@@ -108,6 +108,11 @@ class Ladder(nn.Module):
         return getattr(self.decoder, "autoregressive", False)
 
     @property
+    def any_length(self) -> bool:
+        """Whether a batch may leave out the steps that none of its sequences has, and comes to the same."""
+        return self.space.sequence and self.autoregressive and getattr(self.bottom_up[0], "any_length", False)
+
+    @property
     def takes_prompt(self) -> bool:
         """Whether it can go on from the first steps of an example."""
         return self.autoregressive

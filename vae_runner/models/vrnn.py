@@ -69,6 +69,10 @@ class VRNN(Ladder):
         self.likelihood_head = head((self.steps.length, width), self.likelihood.parameter_shape)
 
     @property
+    def any_length(self) -> bool:
+        return self.space.sequence
+
+    @property
     def inference_parameters(self) -> list[nn.Parameter]:
         modules = [self.bottom_up, self.posterior, self.proposal, self.of_state, self.posterior_heads]
         return [parameter for module in modules for parameter in module.parameters()]

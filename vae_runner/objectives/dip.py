@@ -22,6 +22,8 @@ Weight = Annotated[float, Range(0, 1_000_000)]
 class DIP(ELBO):
     """off_diagonal, diagonal: weights of the penalties on covariances, and on variances that are not one."""
 
+    any_length = False  # covariances of latents that some batches do not have are of few examples
+
     def __init__(
         self,
         model: Any,

@@ -12,6 +12,8 @@ from vae_runner.objectives.objective import Objective
 
 
 class ELBO(Objective):
+    any_length = True
+
     def terms(self, evidence: Evidence, kl: KL) -> dict[str, Tensor]:
         terms = {"reconstruction": -evidence.mean_log_px}
         if evidence.has_density:

@@ -26,6 +26,8 @@ from vae_runner.settings import Range
 class Factor(ELBO):
     """weight: of the total correlation. discriminator_learning_rate, width, depth: of the discriminator."""
 
+    any_length = False  # the discriminator sees all latents at once
+
     def __init__(
         self,
         model: Any,

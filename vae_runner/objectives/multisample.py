@@ -24,6 +24,7 @@ class Multisample(Objective):
         "prior.density": "importance weights are made of log p(z): type prior=normal",
         "kl.plain": "a bound from several draws has no KL term of its own: leave out kl.free_bits and kl.capacity",
     }
+    any_length = True
 
 
 def log_weights(evidence: Evidence, kl: KL) -> Tensor:

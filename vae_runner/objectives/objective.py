@@ -28,6 +28,7 @@ class Objective(nn.Module):
     requires: ClassVar[dict[str, str]] = {}
     provides: ClassVar[set[str]] = set()
     samples = 1  # draws of z per example
+    any_length = False  # whether it looks at densities alone, so that nothing of it has the size of a whole sequence
     judged = False  # by a network that learns: what the loss was at one time does not compare with what it is later
 
     def __init__(self, model: Any, examples: int) -> None:

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_runner.training.buckets import Buckets
 from vae_runner.training.seeds import derived
 
 VALIDATIONS = 20  # a run without an interval of its own is validated about this often
+
+
+@dataclass(frozen=True)
+class Block:
+    """The examples of a step. indices: (N,). steps: what sequences are padded to; None: to the longest of all."""
+
+    indices: Tensor
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -45,23 +54,28 @@ class Budget:
             epochs = max(1, math.ceil(self.epochs / VALIDATIONS))
         return epochs * self.steps_per_epoch
 
-    def order(self, seed: int, epoch: int) -> Tensor:
+    def order(self, seed: int, epoch: int, buckets: Buckets | None = None) -> Tensor:
         """The order of the examples in an epoch: given by seed and epoch, so that position is arithmetic."""
         generator = torch.Generator().manual_seed(derived(seed, "order", epoch))
-        return torch.randperm(self.examples, generator=generator)
+        order = torch.randperm(self.examples, generator=generator)
+        return order if buckets is None else buckets.arrange(order, self.batch_size, generator)
 
     def size(self, step: int) -> int:
         """How many examples a step is of."""
         position = step % self.steps_per_epoch
         return min(self.batch_size, self.examples - position * self.batch_size)
 
-    def blocks(self, seed: int, start: int, device: torch.device | str) -> Iterator[Tensor]:
-        """The examples of each step from `start` on, (batch_size,) or fewer at the end of an epoch."""
+    def blocks(
+        self, seed: int, start: int, device: torch.device | str, buckets: Buckets | None = None
+    ) -> Iterator[Block]:
+        """The examples of each step from `start` on, batch_size of them or fewer at the end of an epoch."""
         for step in range(start, self.steps):
             epoch, position = divmod(step, self.steps_per_epoch)
             if position == 0 or step == start:
-                order = self.order(seed, epoch).to(device)
-            yield order[position * self.batch_size : (position + 1) * self.batch_size]
+                order = self.order(seed, epoch, buckets)
+                there = order.to(device)
+            place = slice(position * self.batch_size, (position + 1) * self.batch_size)
+            yield Block(there[place], None if buckets is None else buckets.steps(order[place]))
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:

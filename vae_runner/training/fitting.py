@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
@@ -16,6 +15,7 @@ from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
+from vae_runner.training.budget import Block
 from vae_runner.training.device import lay_out
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
@@ -88,15 +88,15 @@ class Fitting:
                 "type trainer.monitor=log_px"
             )
 
-    def own_steps(self) -> Callable[[Tensor, list[Player]], None]:
+    def own_steps(self) -> Callable[[Block, list[Player]], None]:
         """How this fit takes a step by itself; made anew where its tensors have moved, for recordings keep them."""
         # a recording would have to hold what several processes tell each other as well
         recorded = self.trainer.cuda_graphs and self.world.size == 1
         return steps_on(self.experiment.device, self._compute, recorded)
 
     # the loop's verbs
-    def step(self, chosen: Tensor | Batch, step: int) -> None:
-        """Trains on the examples at those indices (N,), which lie on the device, or on this process's part of them."""
+    def step(self, chosen: Block | Batch, step: int) -> None:
+        """Trains on the examples of a block, which lie on the device, or on this process's part of them."""
         self.training_step.advance(step)
         playing = self.training_step.playing(step)
         if isinstance(chosen, Batch):
@@ -104,9 +104,9 @@ class Fitting:
         else:
             self.take(chosen, playing)
 
-    def _compute(self, indices: Tensor, playing: list[Player]) -> None:
-        data = self.experiment.data
-        self._train(lambda: data.batch(data.train, self.world.own(indices)), len(indices), playing)
+    def _compute(self, block: Block, playing: list[Player]) -> None:
+        data, own = self.experiment.data, self.world.own(block.indices)
+        self._train(lambda: data.batch(data.train, own, steps=block.steps), len(block.indices), playing)
 
     def _train(self, make: Callable[[], Batch], examples: int, playing: list[Player]) -> None:
         """One step, of that many examples, of which `make` makes this process's part."""

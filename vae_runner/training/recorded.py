@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_runner.training.budget import Block
 from vae_runner.training.step import Player
 
 log = logging.getLogger(__name__)
 
 WARM_UP = 3  # plain steps before a recording: libraries choose their kernels, optimizers make their moments
 
-Step = Callable[[Tensor, list[Player]], None]
+Step = Callable[[Block, list[Player]], None]
+Kind = tuple[int | None, ...]
 Record = Callable[[Callable[[], None]], Callable[[], None]]
 
 
@@ -39,35 +41,35 @@ def steps_on(device: torch.device, plain: Step, recorded: bool) -> Step:
 
 
 class RecordedSteps:
-    """Takes a step given the indices (N,) of its batch: the first few of a kind plainly, the others by replaying.
+    """Takes a step given the block of its examples: the first few of a kind plainly, the others by replaying.
 
-    Steps are of one kind that have batches of one size and the same players. plain: takes a step, reading and writing
-    nothing but device memory; step: the same, to be recorded. record: from a function to another that repeats what the
-    first does to device memory; where it fails all steps are taken plainly.
+    Steps are of one kind that have batches of one size and length and the same players. plain: takes a step, reading
+    and writing nothing but device memory; step: the same, to be recorded. record: from a function to another that
+    repeats what the first does to device memory; where it fails all steps are taken plainly.
     """
 
     def __init__(self, plain: Step, step: Step, record: Record):
         self.plain, self.step, self.record = plain, step, record
-        self.taken: Counter[tuple[int, ...]] = Counter()
-        self.recordings: dict[tuple[int, ...], Recording] = {}
+        self.taken: Counter[Kind] = Counter()
+        self.recordings: dict[Kind, Recording] = {}
         self.failed = False
 
-    def __call__(self, indices: Tensor, playing: list[Player]) -> None:
-        kind = (len(indices), *(id(player) for player in playing))
+    def __call__(self, block: Block, playing: list[Player]) -> None:
+        kind = (len(block.indices), block.steps, *(id(player) for player in playing))
         if kind not in self.recordings:
             self.taken[kind] += 1
-            if self.failed or self.taken[kind] <= WARM_UP or not self._recorded(kind, indices, playing):
-                self.plain(indices, playing)
+            if self.failed or self.taken[kind] <= WARM_UP or not self._recorded(kind, block, playing):
+                self.plain(block, playing)
                 return
         recording = self.recordings[kind]
-        recording.indices.copy_(indices)
+        recording.indices.copy_(block.indices)
         recording.replay()
 
-    def _recorded(self, kind: tuple[int, ...], indices: Tensor, playing: list[Player]) -> bool:
+    def _recorded(self, kind: Kind, block: Block, playing: list[Player]) -> bool:
         """Records a step of that kind, which takes none. Returns whether it can be done."""
-        buffer = indices.clone()
+        buffer = block.indices.clone()
         try:
-            replay = self.record(lambda: self.step(buffer, playing))
+            replay = self.record(lambda: self.step(Block(buffer, block.steps), playing))
         except RuntimeError as error:
             self.failed = True
             self.recordings.clear()  # whose generator is no longer the one in use
@@ -99,10 +101,10 @@ def on_side_stream(step: Step) -> Step:
     """The same steps on another stream than the current one, as those before a recording have to be."""
     side = torch.cuda.Stream()
 
-    def aside(indices: Tensor, playing: list[Player]) -> None:
+    def aside(block: Block, playing: list[Player]) -> None:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            step(indices, playing)
+            step(block, playing)
         torch.cuda.current_stream().wait_stream(side)
 
     return aside

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
-from torch import Tensor
 
 from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
@@ -18,7 +17,7 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 from vae_runner.training import checkpoint
 from vae_runner.training.batches import batches
-from vae_runner.training.budget import Budget
+from vae_runner.training.budget import Block, Budget
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
@@ -33,7 +32,7 @@ class Due:
     """A step that a training waits for, the first being 0, on what was `chosen`: as `Fitting.step` takes it."""
 
     fitting: Fitting
-    chosen: Tensor | Batch
+    chosen: Block | Batch
     step: int
 
 
@@ -80,6 +79,7 @@ class Trainer:
         nonfinite: Literal["stop", "skip"] = "stop",
         deterministic: bool = False,
         cuda_graphs: bool = True,
+        length_buckets: Annotated[int, Range(1, 1024)] = 8,
     ):
         self.epochs, self.steps, self.default_steps, self.batch_size = epochs, steps, default_steps, batch_size
         self.device, self.precision, self.deterministic = device, precision, deterministic
@@ -88,7 +88,7 @@ class Trainer:
         self.validation_epochs, self.validation_steps = validation_epochs, validation_steps
         self.checkpoint_epochs, self.checkpoint_steps = checkpoint_epochs, checkpoint_steps
         self.log_steps, self.evaluation_examples = log_steps, evaluation_examples
-        self.cuda_graphs = cuda_graphs
+        self.cuda_graphs, self.length_buckets = cuda_graphs, length_buckets
 
     @classmethod
     def needs(cls, settings: dict[str, Any]) -> dict[str, str]:
@@ -177,7 +177,7 @@ class Trainer:
         world.take_hold(experiment.modules())
         logs = self.log_steps
         validations, checkpoints = self._intervals(budget)
-        coming = batches(experiment, budget, start, world)
+        coming = batches(experiment, budget, start, world, self.length_buckets)
         with stopping or GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
             started = time.perf_counter()
             for step in range(start, 0 if fitting.exhausted else budget.steps):

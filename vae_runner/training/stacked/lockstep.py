@@ -4,8 +4,7 @@ import contextvars
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from torch import Tensor
-
+from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.stacked.steps import StackedSteps, release
 from vae_runner.training.trainer import Due, Training
@@ -56,7 +55,7 @@ class Lockstep:
                 self._go_on(number, error)
                 return
         else:
-            chosen = {id(due.fitting): cast(Tensor, due.chosen) for due in ready.values()}
+            chosen = {id(due.fitting): cast(Block, due.chosen) for due in ready.values()}
             steps = self._stacked([due.fitting for due in ready.values()], step)
             steps.step([chosen[id(fitting)] for fitting in steps.fittings], step)
         self.taken(next(iter(ready.values())))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vae_runner.training.budget import Block
 from vae_runner.training.device import autocast
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import steps_on
@@ -48,8 +49,8 @@ class StackedSteps:
         first, *others = [fitting.experiment.seed for fitting in self.fittings]
         torch.manual_seed(derived(first, "noise of a stack", step, *others))
 
-    def step(self, indices: Sequence[Tensor], step: int) -> None:
-        """Trains every run, in the order of `fittings`, on the examples at its indices (B,)."""
+    def step(self, blocks: Sequence[Block], step: int) -> None:
+        """Trains every run, in the order of `fittings`, on its block of B examples."""
         self.sums.step.fill_(step)
         for fitting in self.fittings:
             fitting.experiment.kl.advance(step)
@@ -57,16 +58,18 @@ class StackedSteps:
                 player.advance(step)
         for crew in self.crews:
             crew.player.advance(step)
-        self.take(torch.cat([*indices]), self.fittings[0].players)
+        lengths = [block.steps for block in blocks if block.steps is not None]
+        together = Block(torch.cat([block.indices for block in blocks]), max(lengths, default=None))
+        self.take(together, self.fittings[0].players)
         for crew in self.crews:
             crew.hand_out()
 
-    def _compute(self, indices: Tensor, playing: list[Player]) -> None:
-        data, examples = self.experiment.data, len(indices) // len(self.fittings)
+    def _compute(self, block: Block, playing: list[Player]) -> None:
+        data, examples = self.experiment.data, len(block.indices) // len(self.fittings)
         memory = [*self.stack.constants.values()] if self.trainer.nonfinite == "skip" else []
         memory_before = [tensor.clone() for tensor in memory]
         with autocast(self.experiment.device, self.trainer.precision):
-            losses, figures = self.stack.losses(data.batch(data.train, indices))
+            losses, figures = self.stack.losses(data.batch(data.train, block.indices, steps=block.steps))
         for crew in self.crews:
             crew.forget_gradients()  # before, so that the new gradients can have the old ones' memory
         gradients = self.stack.gradients(losses)
