@@ -160,19 +160,17 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("kind", SEQUENCES)
-def test_samples_of_sequences_are_compared_where_they_have_a_length(tmp_path, monkeypatch, kind):
+def test_samples_of_sequences_are_compared(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
-    run, lengths = tmp_path / "run", np.arange(5, 45)
+    run, lengths = tmp_path / "run", np.arange(5, 75)
     frames = np.random.default_rng(0).integers(0, 2, (lengths.sum(), 88), dtype=np.uint8)
     np.savez("rolls.npz", train_frames=frames, train_lengths=lengths)
     assert main(["train", *SEQUENCES[kind], "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
     written = evaluated(run, "generated=60", only="samples")
-    if kind == "music":
-        assert written["not_taken"]["samples"].startswith("examples differ in length")
-        return
     figures = written["samples"]
     assert figures["frechet_distance"] > 0
-    assert figures["classes_present"] <= figures["classes"] == {"text": 3, "series": 5}[kind]
+    assert figures.get("classes") == {"text": 3, "series": 5}.get(kind)
+    assert figures.get("classes_present", 0) <= figures.get("classes", 0)
     assert ("counts of tokens" in figures["features"]) == (kind == "text")
 
 

@@ -173,7 +173,8 @@ def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]"
         indices = torch.arange(n, device=run.device)
         with opened.preserved():
             batch = run.data.batch(train, indices)
-        return features.train_features(batch.x, batch.y, run.model.space)
+        space = run.model.space
+        return features.train_features(features.to_its_end(batch, space), batch.y, space)
 
     return lambda: kept.kept(run.config["data"], trained).to(run.device)
 

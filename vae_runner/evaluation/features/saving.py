@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from vae_runner.data.space import Space
 from vae_runner.errors import UserError
 from vae_runner.evaluation.features.networks import Components, Features, Network, frozen
-from vae_runner.evaluation.features.texts import TokenCounts
+from vae_runner.evaluation.features.summaries import Summaries
 from vae_runner.run_directory import write_bytes
 
 FORMAT = "vae_runner features 1"
@@ -23,8 +24,9 @@ def save(features: Features, path: Path) -> None:
 
 def _saved(features: Features) -> dict[str, Any]:
     kind = type(features).__name__
-    if isinstance(features, TokenCounts):
-        own = {"shape": list(features.shape), "categories": features.categories}
+    if isinstance(features, Summaries):
+        space = features.space
+        own = {"shape": list(space.shape), "support": space.support, "categories": space.categories}
         return {"kind": kind, **own, "inner": _saved(features.inner)}
     if not isinstance(features, Network | Components):
         raise UserError("features: those of a file are kept as that file")
@@ -42,8 +44,9 @@ def load(path: Path) -> Features:
 
 def _made(saved: dict[str, Any]) -> Any:
     kind, shape = saved.pop("kind"), tuple(saved.pop("shape"))
-    if kind == "TokenCounts":
-        return TokenCounts(shape, saved["categories"], _made(saved["inner"]))
+    if kind == "Summaries":
+        space = Space(shape, saved["support"], ragged=True, categories=saved["categories"])
+        return Summaries(space, _made(saved["inner"]))
     accuracy, state = saved.pop("accuracy"), saved.pop("state")
     with torch.random.fork_rng([]):
         features: Network | Components = Network(shape, **saved) if kind == "Network" else Components(shape, **saved)

@@ -1,7 +1,6 @@
 """Training the features that suit a data set, on the data itself."""
 
 import math
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,7 @@ from vae_runner.data.space import Space
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import exact, finite
 from vae_runner.evaluation.features.networks import BLOCK, WIDTH, Components, Features, Network, frozen, values_of
-from vae_runner.evaluation.features.texts import TokenCounts, counts_of, width
+from vae_runner.evaluation.features.summaries import Summaries, is_summed_up, summaries
 
 BATCH = 128
 RATE = 2e-3  # of Adam at the start; it falls to zero along a cosine
@@ -27,16 +26,16 @@ def train_features(
     """Trains the features that suit the data, on the device of x; the global random state is left as it was.
 
     The default steps take about 10 s on one thread for images of 8x8, 15 s for 28x28, 80 s for 64x64 in colour.
-    x: training examples (N, *shape), uint8 counting as divided by 255. y: classes (N,), -1 where hidden, or None.
+    x: training examples (N, *shape), uint8 counting as divided by 255; of sequences that differ in length what
+    `to_its_end` gives. y: classes (N,), -1 where hidden, or None.
     steps: of Adam, 128 examples each. heldout: the share of examples, at most 2,000, that accuracy is taken of.
     """
-    if space.support == "categorical":
-        assert space.categories is not None
-        counts = counts_of(x, space.categories)
-        of_counts = replace(space, shape=(width(space.categories),), support="real", categories=None, vocabulary=())
-        inner = train_features(counts, y, of_counts, seed=seed, steps=steps, heldout=heldout)
+    if is_summed_up(space):
+        summed = torch.cat([summaries(part, space) for part in x.split(BLOCK)])
+        vectors = Space(tuple(summed.shape[1:]), "real", classes=space.classes)
+        inner = train_features(summed, y, vectors, seed=seed, steps=steps, heldout=heldout)
         assert isinstance(inner, Network | Components)
-        return frozen(TokenCounts(space.shape, space.categories, inner))
+        return frozen(Summaries(space, inner))
     if tuple(x.shape[1:]) != space.shape:
         raise UserError(f"features: examples {tuple(x.shape)} are not of the shape {space.shape}")
     if not 0 < heldout <= 0.5 or steps < 1:

@@ -1,7 +1,7 @@
 """How samples compare with held-out examples, in features of a network trained on the data, or of one that is given.
 
 Samples are what is shown of them: means of p(x|z), of notes and of text draws. Conditions are those of the examples
-that they are held against.
+that they are held against, and so is the length of notes and of series, of which a sample has none of its own.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.evaluation.coverage import class_coverage
+from vae_runner.evaluation.features import ended_alike, to_its_end
 from vae_runner.evaluation.frechet import frechet_distance
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 from vae_runner.evaluation.kernel_mmd import kernel_distance
@@ -24,8 +25,6 @@ NEIGHBOURS = 5  # of precision, recall, density and coverage
 
 
 def samples(subject: Subject) -> dict[str, Any]:
-    if subject.space.ragged and subject.space.support != "categorical":
-        raise Inapplicable("examples differ in length, and a sample of notes or of a series has none to compare")
     return said(lambda: _compared(subject))
 
 
@@ -34,7 +33,7 @@ def _compared(subject: Subject) -> dict[str, Any]:
     for batch in subject.batches(most=subject.settings.samples):
         if batch.missing is not None and bool(batch.missing.any()):
             raise Inapplicable("values are missing from the examples and not from samples, which would tell them apart")
-        examples.append((batch.x.cpu(), batch.c))
+        examples.append((to_its_end(batch, subject.space).cpu(), batch.c))
     data = torch.cat([x for x, _ in examples])
     if len(data) <= NEIGHBOURS:
         raise Inapplicable(
@@ -43,7 +42,7 @@ def _compared(subject: Subject) -> dict[str, Any]:
     conditions = None if examples[0][1] is None else torch.cat([c for _, c in examples if c is not None])
     with subject.preserved():
         blocks = sample_blocks(subject.model, len(data), conditions, draw=shown_as(subject.space))
-        drawn = torch.cat([x for _, x in blocks])
+        drawn = ended_alike(torch.cat([x for _, x in blocks]), data)
     features = subject.features
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
@@ -71,7 +70,9 @@ def _copies(subject: Subject, of_samples: Tensor, of_data: Tensor) -> dict[str, 
     if subject.split is subject.data.train:
         why = "these are the training examples: none are held out to tell copies by"
         return {"copies_share": None, "copies_share_of_held_out": None, "copies_not_taken": why}
-    train = torch.cat([batch.x.cpu() for batch in subject.batches(subject.data.train, TRAINING)])
+    train = torch.cat(
+        [to_its_end(batch, subject.space).cpu() for batch in subject.batches(subject.data.train, TRAINING)]
+    )
     quantile = max(QUANTILE, 1 / len(of_data))
     copies = copying(of_samples, subject.features.features(train).cpu(), of_data, quantile=quantile)
     return {
