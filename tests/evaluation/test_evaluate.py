@@ -5,6 +5,7 @@ import torch
 
 from tests.helpers import QUICK, config_of
 from vae_runner.build import build_experiment
+from vae_runner.data.splits import TensorSplit, mixed
 from vae_runner.evaluation import evaluate as module
 from vae_runner.evaluation.evaluate import Preserved, evaluate
 from vae_runner.evaluation.traversals import traverse
@@ -98,8 +99,21 @@ def test_a_limit_takes_the_first_examples():
 def test_codes_come_with_their_labels():
     experiment = experiment_of()
     result = figures(experiment)
-    _, y = experiment.data.train.take(torch.arange(len(experiment.data.train)))
-    assert torch.equal(result.labels, y)
+    train = experiment.data.train
+    batch = experiment.data.batch(train, mixed(len(train)))
+    assert torch.equal(result.labels, batch.y)
+    torch.testing.assert_close(result.codes, experiment.model.encode(batch)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_few_examples_of_a_split_that_is_stored_class_by_class_are_of_all_classes():
+    y = torch.arange(10).repeat_interleave(500)
+    split = TensorSplit(torch.zeros(5000, 3), y)
+    (chosen,) = module.blocks(split, torch.device("cpu"), limit=200)
+    shares = y[chosen].bincount(minlength=10)
+    assert int(shares.min()) >= 8  # 20 of each are expected
+    assert len(chosen.unique()) == 200
+    more = torch.cat([*module.blocks(split, torch.device("cpu"), limit=1500)])
+    assert torch.equal(more[:200], chosen)
 
 
 def test_the_same_seed_gives_the_same_noise():

@@ -1,6 +1,7 @@
 """What TensorBoard reads back from a run."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -119,6 +120,7 @@ def test_a_resumed_run_hides_what_it_does_again(tmp_path):
         first.scalars(step, "train", {"loss": float(step)})
         first.image("samples", grid(torch.zeros(1, 1, 8, 8)), step)
     first.close()
+    time.sleep(1.1)  # files are read in the order of the seconds they were begun in
     second = TensorBoard(tmp_path, purge_step=20)
     second.scalars(20, "train", {"loss": -20.0})
     second.close()

@@ -53,10 +53,11 @@ def _codes(run: "Run", split: str, labels: dict[str, list[Any]]) -> Iterator[Any
     """The codes of a split (N, D), block by block; their labels are added to those of the split."""
     import torch
 
-    from vae_runner.evaluation.evaluate import blocks
+    from vae_runner.evaluation.evaluate import size_of_block
 
     examples = getattr(run.data, split)
-    for batch in run.data.batches(examples, blocks(examples, run.device)):
+    indices = torch.arange(len(examples), device=run.device)
+    for batch in run.data.batches(examples, indices.split(size_of_block(examples))):
         if batch.y is not None:
             labels.setdefault(f"y_{split}", []).append(batch.y.cpu().numpy())
         yield torch.cat([code.flatten(1) for code in run.model.encode(batch)], 1).float().cpu().numpy()

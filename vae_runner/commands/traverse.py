@@ -44,17 +44,16 @@ def traverse(
 
     import torch
 
+    from vae_runner.data.splits import mixed
     from vae_runner.evaluation import traversals
     from vae_runner.reporting import pictures
     from vae_runner.reporting.traversals import draw_traversals
 
-    indices = torch.arange(min(CODES, len(examples)), device=opened.run.device)
-    start = example
-    if example >= len(indices):
-        start, indices = len(indices), torch.cat([indices, indices.new_tensor([example])])
+    others = mixed(len(examples))[:CODES]
+    indices = torch.cat([torch.tensor([example]), others[others != example]]).to(opened.run.device)
     with opened.preserved():
         batch = opened.run.data.batch(examples, indices)
-        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, start=start)
+        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, start=0)
     space = opened.run.data.space
     limits = pictures.limits_of(space, batch.x, batch.known)
     image = draw_traversals(space, result, about=opened.described, limits=limits)

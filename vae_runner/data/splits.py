@@ -6,7 +6,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+MIXED = 0x0DDBA11  # the seed of an order that nothing else shares
 SUPPORTS = ("binary", "unit", "real", "categorical")
+
+
+def mixed(n: int) -> Tensor:
+    """The numbers of n examples (n,) in an order that is always the same, and by chance.
+
+    The first of them are a sample of all, where the first examples as they are stored may be those of one class.
+    """
+    return torch.randperm(n, generator=torch.Generator().manual_seed(MIXED))
 
 
 class Examples(Protocol):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.data.data import Data
-from vae_runner.data.splits import Split
+from vae_runner.data.splits import Split, mixed
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Level
@@ -44,11 +44,12 @@ class Evaluation:
 
 
 def blocks(split: Split, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:
-    """The indices of a split, block by block; of the first `limit` examples."""
-    n = len(split) if limit is None else min(len(split), limit)
-    size = max(1, min(BLOCK, VALUES // math.prod(split.shape)))
-    for start in range(0, n, size):
-        yield torch.arange(start, min(start + size, n), device=device)
+    """The indices of a split, block by block, as `mixed` orders them; of its first `limit` examples."""
+    yield from mixed(len(split))[:limit].to(device).split(size_of_block(split))
+
+
+def size_of_block(split: Split) -> int:
+    return max(1, min(BLOCK, VALUES // math.prod(split.shape)))
 
 
 class Preserved:
@@ -84,7 +85,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluates a model on a split, or on its first `limit` examples.
+    """Evaluates a model on a split, or on `limit` of its examples, the first that `blocks` gives.
 
     `loss` and its terms are what is minimised, with the weight that `kl` has now. `elbo` is log_px - kl with weight one
     and no floor, from one sample of z per example; log_px is averaged over it.

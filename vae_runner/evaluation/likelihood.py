@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.space import Batch
-from vae_runner.data.splits import Split
+from vae_runner.data.splits import Split, mixed
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved
@@ -25,16 +25,15 @@ ROWS = 10_000  # examples times draws that are decoded at once
 def bounds(
     model: Any, data: Data, split: Split, device: torch.device, *, samples: int, limit: int | None = None, seed: int = 0
 ) -> dict[int, Tensor]:
-    """L_K of the first `limit` examples of a split, (N,), in nats, in double precision, for K = 1, 2, 5, ... `samples`.
+    """L_K of a split, or of `limit` of its examples, (N,) in nats, in double precision, for K = 1, 2, 5, ... `samples`.
 
     Examples that are binarised as they are read come out the same for every model and K.
 
     Raises UserError where q(z|x) has no density.
     """
-    n = len(split) if limit is None else min(len(split), limit)
     of_data = torch.Generator(device).manual_seed(seed)
     with Preserved(model, device, seed):
-        blocks = torch.arange(n, device=device).split(BLOCK)
+        blocks = mixed(len(split))[:limit].to(device).split(BLOCK)
         batches: Iterator[Batch] = data.batches(split, blocks, of_data)
         if not isinstance(split, StreamedSplit):
             batches = iter([*batches])  # so that what a corruption draws does not depend on K either

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-
 from vae_runner.data.space import Batch
+from vae_runner.data.splits import mixed
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
@@ -216,7 +215,7 @@ class Fitting:
     def _fit_prior(self) -> None:
         experiment = self.experiment
         with Preserved(experiment.model, experiment.device, seed=0):
-            indices = torch.arange(min(FITTED, len(experiment.data.train)), device=experiment.device)
+            indices = mixed(len(experiment.data.train))[:FITTED].to(experiment.device)
             codes = experiment.model.encode(experiment.data.batch(experiment.data.train, indices))
             experiment.model.fit_prior(codes[-1])
 

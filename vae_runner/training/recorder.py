@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
 from vae_runner.data.space import Batch
+from vae_runner.data.splits import mixed
 from vae_runner.data.tokens import to_text
 from vae_runner.evaluation.evaluate import Evaluation, Preserved
 from vae_runner.evaluation.traversals import traverse
@@ -53,8 +53,7 @@ class Recorder:
 
     def _fixed_batch(self, n: int) -> Batch:
         with Preserved(self.model, self.device, seed=0):
-            indices = torch.arange(min(n, len(self.split)), device=self.device)
-            return self.experiment.data.batch(self.split, indices)
+            return self.experiment.data.batch(self.split, mixed(len(self.split))[:n].to(self.device))
 
     @contextlib.contextmanager
     def open(self, start: int) -> Iterator[None]:
@@ -177,7 +176,7 @@ class Recorder:
         split = data.test if len(data.test) else data.train
         n = min(PROJECTED, len(evaluation.codes))
         with Preserved(self.model, self.device, seed=0):
-            x = data.batch(split, torch.arange(n, device=self.device)).x
+            x = data.batch(split, mixed(len(split))[:n].to(self.device)).x  # as codes are of them
         y = None if labels is None else labels[:n].reshape(n, -1)[:, 0]
         images = x if self.is_image else None
         self.tensorboard.embedding(evaluation.codes[:n], y, images, done, class_names=names, limits=self.limits)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.data.space import Batch
+from vae_runner.data.splits import mixed
 from vae_runner.evaluation.detection import auc, average_precision
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 from vae_runner.evaluation.likelihood import ROWS
@@ -58,7 +59,7 @@ def _elsewhere(subject: Subject) -> str:
     """Where such examples are: in the test split alone."""
     if subject.split is not subject.data.test:
         return "those are in split=test"
-    y = subject.split.targets(torch.arange(len(subject.split), device=subject.device))
+    y = subject.split.targets(mixed(len(subject.split)).to(subject.device))
     assert y is not None
     found = torch.isin(y.cpu(), torch.tensor(subject.data.left_out)).nonzero()
     # two are the fewest that an area is taken of

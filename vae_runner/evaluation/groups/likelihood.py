@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_runner.data.splits import mixed
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
@@ -101,7 +102,7 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
     with subject.preserved():
         # as one batch, which no block of large examples might be
         generator = torch.Generator(subject.device).manual_seed(subject.seed)
-        batch = subject.data.batch(subject.split, torch.arange(n, device=subject.device), generator)
+        batch = subject.data.batch(subject.split, mixed(len(subject.split))[:n].to(subject.device), generator)
         found = annealed(subject.model, batch, temperatures=settings.temperatures, chains=settings.chains)
         weighted = importance_weighted(subject.model, batch, draws)
     return {

@@ -19,7 +19,7 @@ from vae_runner.evaluation.precision_recall import precision_recall
 from vae_runner.evaluation.sampling import sample_blocks, shown_as
 from vae_runner.evaluation.sharpness import sharpness_ratio
 
-TRAINING = 10_000  # training examples among which copies are looked for, at most
+TRAINING = 100_000  # training examples among which copies are looked for, at most
 QUANTILE = 0.01  # of distances from held-out examples to training examples, below which a sample counts as a copy
 NEIGHBOURS = 5  # of precision, recall, density and coverage
 
@@ -70,15 +70,15 @@ def _copies(subject: Subject, of_samples: Tensor, of_data: Tensor) -> dict[str, 
     if subject.split is subject.data.train:
         why = "these are the training examples: none are held out to tell copies by"
         return {"copies_share": None, "copies_share_of_held_out": None, "copies_not_taken": why}
-    train = torch.cat(
-        [to_its_end(batch, subject.space).cpu() for batch in subject.batches(subject.data.train, TRAINING)]
-    )
+    features, batches = subject.features, subject.batches(subject.data.train, TRAINING)
+    of_train = torch.cat([features.features(to_its_end(batch, subject.space)).cpu() for batch in batches])
     quantile = max(QUANTILE, 1 / len(of_data))
-    copies = copying(of_samples, subject.features.features(train).cpu(), of_data, quantile=quantile)
+    copies = copying(of_samples, of_train, of_data, quantile=quantile)
     return {
         "copies_share": copies.share,
         "copies_share_of_held_out": copies.heldout_share,
         "copies_quantile": quantile,
+        "copies_looked_for_in": len(of_train),
     }
 
 

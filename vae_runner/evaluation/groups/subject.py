@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.space import Batch, Space
-from vae_runner.data.splits import Split
+from vae_runner.data.splits import Split, mixed
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved, blocks
 from vae_runner.evaluation.features import Features
@@ -67,7 +67,7 @@ class Subject:
         return Preserved(self.model, self.device, self.seed)
 
     def batches(self, split: Split | None = None, most: int | None = None) -> Iterator[Batch]:
-        """The examples of a split, by default the one that is evaluated: its first `most`, block by block.
+        """The examples of a split, by default the one that is evaluated: at most `most`, block by block, as `blocks`.
 
         Binarised examples come out the same for every model.
         """
@@ -87,7 +87,7 @@ class Subject:
         return torch.cat(codes), None if labels[0] is None else torch.cat(labels)  # type: ignore[arg-type]
 
     def coded(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Codes and labels of train, validation and test examples, for readers of codes: the first whose label is told.
+        """Codes and labels of train, validation and test examples, for readers of codes: `most` whose label is told.
 
         Raises Inapplicable where one of these splits has no examples, or examples no labels.
         """
@@ -98,11 +98,11 @@ class Subject:
             y = split.targets(torch.arange(len(split), device=self.device))
             if y is None:
                 raise Inapplicable("the data has no labels")
-            if y.dim() == 1 and bool((y[:most] < 0).any()):
-                told = (y >= 0).nonzero()[:most, 0]
+            if y.dim() == 1 and bool((y < 0).any()):
+                told = (y >= 0).nonzero()[:, 0]
                 if not len(told):
                     raise Inapplicable(f"the labels of all {name} examples are hidden")
-                split = split.subset(told)
+                split = split.subset(told[mixed(len(told))[:most].to(told.device)])
             codes, labels = self.codes(split, most)
             assert labels is not None
             yield codes, labels
