@@ -281,12 +281,12 @@ def test_runs_of_other_data_or_likelihoods_are_never_averaged(tmp_path, monkeypa
         make(Path(f"runs/{number}"), figures=nats(elbo), **same)
     make(Path("runs/other"), figures=nats(-9e8), **{**same, **other})
     rows = compared("runs", "by=variant")
-    said = f"figures of different data, likelihoods or pixels have no common mean: also by {differs}"
+    said = f"nats of different data, likelihoods, conditions or pixels have no mean: also by {differs}"
     assert capsys.readouterr().out.splitlines()[0] == said
     assert column(rows, "test elbo") == ["-2.0", "-900000000.0"]
     assert len(set(column(rows, differs))) == 2
     compared("runs", f"by=variant,{differs}")
-    assert "common mean" not in capsys.readouterr().out
+    assert "have no mean" not in capsys.readouterr().out
 
 
 QUADRANTS = {"_target_": "vae_runner.conditions.image.Image", "transform": "quadrants", "visible": None}
@@ -308,7 +308,7 @@ def test_runs_of_which_other_pixels_are_visible_are_never_averaged(
     make(Path("runs/0"), figures=nats(-1.0), condition=condition)
     make(Path("runs/1"), figures=nats(-3.0), condition=other)
     rows = compared("runs", "by=variant")
-    said = "figures of different data, likelihoods or pixels have no common mean: also by condition.visible"
+    said = "nats of different data, likelihoods, conditions or pixels have no mean: also by condition.visible"
     assert (said in capsys.readouterr().out) == apart
     assert column(rows, "test elbo") == (["-1.0", "-3.0"] if apart else ["-2.0"])
 
@@ -318,7 +318,7 @@ def test_runs_that_differ_in_how_much_they_were_trained_on_are_averaged(tmp_path
     for limit in (10, 20):
         make(Path(f"runs/{limit}"), figures=nats(-limit), data={"limit": limit})
     assert column(compared("runs", "by=variant"), "test elbo") == ["-15.0"]
-    assert "common mean" not in capsys.readouterr().out
+    assert "have no mean" not in capsys.readouterr().out
 
 
 def test_another_split_is_compared_by_its_own_figures(tmp_path, monkeypatch):
@@ -398,3 +398,41 @@ def test_figures_of_an_evaluation_are_columns_that_can_be_sorted_by(tmp_path, mo
     for name, values in [("", ["9.0", "3.0", "1.0"]), ("_standard_error", ["0.5"] * 3), ("_examples", ["2000"] * 3)]:
         figure = "latents_examples" if name == "_examples" else f"latents_mutual_information{name}"
         assert column(compared("far", "near", "between", f"sort={figure}"), f"test {figure}") == values
+
+
+@pytest.mark.parametrize(("other", "apart"), [("label", True), ("inferred_label", False)])
+def test_runs_that_are_told_a_condition_have_nats_of_their_own(tmp_path, monkeypatch, capsys, other, apart):
+    monkeypatch.chdir(tmp_path)
+    for number, condition in enumerate(("none", other)):
+        choices = {**BASE["choices"], "condition": condition}
+        make(Path(f"runs/{number}"), figures=nats(-1.0 - 2 * number), choices=choices)
+    compared("runs")
+    assert ("runs differ in condition, so their nats do not compare" in capsys.readouterr().out) == apart
+    assert column(compared("runs", "by=variant"), "test elbo") == (["-1.0", "-3.0"] if apart else ["-2.0"])
+    assert main(["compare", "runs", "rate_distortion=plane.png"]) == (2 if apart else 0)
+
+
+def sampled(path: Path, distance: float, samples: int, accuracy: float) -> None:
+    make(path, figures=nats(-1.0), choices={**BASE["choices"], "variant": path.name})
+    figures = {"frechet_distance": distance, "samples": samples, "features": "a network", "features_accuracy": accuracy}
+    (path / "evaluation.json").write_text(json.dumps({"groups_of": "test", "samples": figures}))
+
+
+def test_distances_of_unlike_numbers_of_samples_are_columns_of_their_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sampled(Path("runs/few"), 5.0, 100, 0.99)
+    sampled(Path("runs/many"), 3.0, 2000, 0.99)
+    rows = compared("runs", "sort=frechet_distance_2000")
+    assert column(rows, "test frechet_distance_100") == ["", "5.0"]
+    assert column(rows, "test frechet_distance_2000") == ["3.0", ""]
+    assert "different features" not in capsys.readouterr().out
+    assert main(["compare", "runs", "sort=frechet_distance"]) == 2
+
+
+def test_it_says_where_samples_were_compared_in_different_features(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sampled(Path("runs/one"), 5.0, 100, 0.99)
+    sampled(Path("runs/other"), 3.0, 100, 0.9)
+    assert column(compared("runs", "sort=frechet_distance"), "test frechet_distance_100") == ["3.0", "5.0"]
+    said = "samples were compared in different features, so their figures do not: "
+    assert f"{said}a network (accuracy 0.900); a network (accuracy 0.990)" in capsys.readouterr().out

@@ -70,7 +70,7 @@ def compare(
         typed = [key.strip() for key in by.strip("[]").split(",")]
         keys = [_known("by", key, compared.given, compared.settings) for key in typed]
         if apart := [key for key in compared.scales if key not in keys]:
-            print(f"figures of different data, likelihoods or pixels have no common mean: also by {', '.join(apart)}")
+            print(f"nats of different data, likelihoods, conditions or pixels have no mean: also by {', '.join(apart)}")
         keys += apart
         rows, columns = comparison.averages(compared, keys, column if sort else None)
     if by and sort and column not in columns:
@@ -85,6 +85,10 @@ def compare(
         images["samples"] = compare_pictures.samples(compared, **opening)
     shown = comparison.fitting(rows, columns, ["run", "state", column], console.console.width)
     console.show(tables.as_rich(rows, shown))
+    if compared.scales and not by:
+        print(f"runs differ in {' and '.join(compared.scales)}, so their nats do not compare")
+    if len(found := {row["features"] for row in compared.rows if row["features"]}) > 1:
+        print(f"samples were compared in different features, so their figures do not: {'; '.join(sorted(found))}")
     if hidden := [name for name in columns if name not in shown]:
         print(f"too wide for {', '.join(hidden)}, which are in {TABLE}")
 

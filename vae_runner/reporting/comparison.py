@@ -34,10 +34,13 @@ OF_DRAWS = (
         for score in ("negative_elbo", "negative_log_likelihood", "distortion")
     ),
 )
+# of evaluation.json: what is estimated from samples, and leans to one side the more the fewer there are
+OF_SAMPLES = ("frechet_distance", "precision", "recall", "density", "coverage")
 NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
 # names of more than one group, or of a group and of training
 _TIMES = Counter(name for place, names in KNOWN.items() if place not in SPLITS[1:] for name in names)
 SHARED = {name for name, times in _TIMES.items() if times > 1}
+NOT_TOLD = (None, "none", "inferred_label")  # conditions of which log p(x) is of x alone
 VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
 UNLIKE = "of unlike draws or examples"  # the verdict on a mean that is none
@@ -84,11 +87,12 @@ class Comparison:
 
     @property
     def scales(self) -> list[str]:
-        """The settings in which runs differ so that their figures have no common mean: other data, likelihoods or
-        pixels."""
+        """The settings in which runs differ so that their nats have no common mean: other data, likelihoods, conditions
+        or pixels."""
         different = (key for key in self.settings if key not in OF_THE_SAME_DATA)
         scales = [key for key in different if key in ("data", "likelihood") or key.startswith("data.")]
-        return [*scales, *tables.differing(self.rows, [VISIBLE])]
+        told = {None if row.get("condition") in NOT_TOLD else row["condition"] for row in self.rows}
+        return [*scales, *(["condition"] if len(told) > 1 else []), *tables.differing(self.rows, [VISIBLE])]
 
     @property
     def sortable(self) -> list[str]:
@@ -131,17 +135,25 @@ def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
         return {}
     groups = {key: group for key, group in written.items() if isinstance(group, dict) and key not in NO_GROUPS}
     return {
-        _named(key, name, group.get("draws")): value
+        _named(key, name, group): value
         for key, group in groups.items()
         for name, value in group.items()
         if isinstance(value, int | float)
     }
 
 
-def _named(group: str, name: str, draws: int | None) -> str:
+def features_of(run: RunDirectory) -> str | None:
+    """In which features `vae-run evaluate` compared samples of a run, where it did."""
+    found = run.evaluation().get("samples") or {}
+    accuracy = found.get("features_accuracy")
+    return found.get("features") and found["features"] + (f" (accuracy {accuracy:.3f})" if accuracy else "")
+
+
+def _named(group: str, name: str, figures: Mapping[str, Any]) -> str:
     if name.removesuffix("_standard_error") in SHARED:
         return f"{group}_{name}"
-    return f"{name}_{draws}" if name in OF_DRAWS else name
+    number = figures.get("draws") if name in OF_DRAWS else figures.get("samples") if name in OF_SAMPLES else None
+    return name if number is None else f"{name}_{number}"
 
 
 def compare(directories: Sequence[Path], split: str) -> Comparison:
@@ -168,6 +180,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
                 **(held_against(held, ours[-1]) if held else {}),
                 **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
+                "features": features_of(run),
                 "directory": str(directory),
             }
         )

@@ -12,7 +12,7 @@ from vae_runner.evaluation.features.networks import Components, Features, Networ
 from vae_runner.evaluation.features.summaries import Summaries
 from vae_runner.run_directory import write_bytes
 
-FORMAT = "vae_runner features 1"
+FORMAT = "vae_runner features 2"
 
 
 def save(features: Features, path: Path) -> None:
