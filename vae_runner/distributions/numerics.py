@@ -22,6 +22,11 @@ def sum_event(terms: Tensor, mask: Tensor | None = None) -> Tensor:
     return terms.flatten(1).sum(1)
 
 
+def values(terms: Tensor, mask: Tensor | None = None) -> int | Tensor:
+    """How many of the terms (N, *event) of an event count: as many for each, or (N,)."""
+    return terms[0].numel() if mask is None else sum_event(mask.expand_as(terms))
+
+
 class Softplus(torch.autograd.Function):
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)), exact to the rounding of the sum that it goes into."""
 

@@ -6,11 +6,12 @@ weight by maximum likelihood (sigma-VAE, Rybkin et al. 2021).
 
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from vae_runner import noise
 from vae_runner.distributions.likelihoods.location_scale import LocationScale
-from vae_runner.distributions.numerics import LOG_TWO_PI, sum_event
+from vae_runner.distributions.numerics import LOG_TWO_PI, sum_event, values
 
 
 class IndependentGaussian:
@@ -22,9 +23,14 @@ class IndependentGaussian:
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """log p(x) in nats, (N,), of x (N, *shape)."""
-        error = ((x - self.mean) * (-self.log_scale).exp()).square()
-        normaliser = (self.log_scale + 0.5 * LOG_TWO_PI).expand_as(error)
-        return -0.5 * sum_event(error, mask) - sum_event(normaliser, mask)
+        normaliser = self.log_scale + 0.5 * LOG_TWO_PI
+        if self.log_scale.dim():
+            error = ((x - self.mean) * (-self.log_scale).exp()).square()
+            return -0.5 * sum_event(error, mask) - sum_event(normaliser, mask)
+        # one scale for all: what is of as many numbers as x is one pass over them each way
+        error = F.mse_loss(self.mean, x, reduction="none")
+        precision = (-2 * self.log_scale).exp()
+        return -0.5 * precision * sum_event(error, mask) - normaliser * values(error, mask)
 
     def sample(self) -> Tensor:
         return self.mean + self.log_scale.exp() * noise.normal_like(self.mean)
