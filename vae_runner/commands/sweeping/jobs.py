@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from vae_runner.commands.hydra_app import CommandLine
 from vae_runner.commands.one_run import resumed
 from vae_runner.config import Tree, compose, resolved, sweep_jobs
+from vae_runner.config.composing import plain
 from vae_runner.config.values import write
 from vae_runner.errors import UserError
 
@@ -31,6 +33,11 @@ def jobs_of(line: CommandLine) -> list[list[str]]:
     jobs = sweep_jobs(line.overrides, line.config_dir)
     _refuse_same(jobs, line)
     return jobs
+
+
+def are_listed(config: DictConfig) -> bool:
+    """Whether all jobs are known before the first: no sweeper waits for what came of some to choose others by."""
+    return plain(config.hydra.sweeper)["_target_"].endswith(".BasicSweeper")
 
 
 def hydra_settings(line: CommandLine) -> list[str]:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.one_run import FAILED, INTERRUPTED
 from vae_runner.commands.places import TIME, claim, override, place
-from vae_runner.commands.sweeping.jobs import hydra_settings, jobs_of
+from vae_runner.commands.sweeping.jobs import are_listed, hydra_settings, jobs_of
 from vae_runner.commands.sweeping.launch import Launch
 from vae_runner.config import check, compose
 from vae_runner.config.composing import plain
@@ -40,7 +40,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
             f"hydra.sweep.subdir={subdirectory}: the jobs of a sweep are told apart by their number; "
             "leave it at ${hydra.job.num}, and choose where the sweep goes with hydra.sweep.dir=DIR"
         )
-    listed = not any(text.startswith("hydra/sweeper=") for text in line.overrides)
+    listed = are_listed(first)
     launch = Launch.of(first, len(jobs) if listed else None)
     template = place(first, "sweep")
     if TIME not in template and listed:
