@@ -1,6 +1,7 @@
 """Composing, checking and every message, against a small tree of its own; then the real tree, option by option."""
 
 import inspect
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -26,7 +27,7 @@ from vae_runner.config import (
 )
 from vae_runner.config.names import keys_of, nearest_key
 from vae_runner.config.overrides import deferred_to_jobs
-from vae_runner.config.unknown import settings_in
+from vae_runner.config.unknown import settings_in, unknown_key
 from vae_runner.config.values import complaint
 from vae_runner.errors import UserError
 from vae_runner.settings import Range
@@ -776,6 +777,43 @@ def test_a_variant_sets_only_what_every_option_of_a_group_has(variant: str) -> N
             # an option that starts from another has its settings too
             lacking = [o for o in REAL.options(group) if setting not in composed_settings(group, o)]
             assert not lacking, f"variant={variant} sets {key}, which {group}={lacking[0]} does not have"
+
+
+@pytest.mark.parametrize("group", REAL.nodes)
+def test_a_setting_of_options_that_were_not_chosen_is_told_with_all_that_have_it(group: str) -> None:
+    config = compose([])
+    known, choices = keys_of(resolved(config)), choices_of(config)
+    for setting in {s for file in REAL.options(group).values() for s in settings_in(file)}:
+        key = f"{group}.{setting}"
+        if key in known:
+            continue
+        having = {f"{group}={name}" for name, file in REAL.options(group).items() if setting in settings_in(file)}
+        told = unknown_key(f"{key}=1", key, known, choices, REAL)
+        assert having == set(re.findall(r"\w+=\w+", told.partition(";")[2])), told
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    {
+        "kl.steepness=3": "kl=constant has no steepness; kl=sigmoid has it",
+        "kl.steepnes=3": "kl=constant has no steepnes; kl=sigmoid has steepness",
+        "steepness=3": "there is no setting steepness; kl=sigmoid has kl.steepness",
+        "kl.unit=steps": "kl=constant has no unit; kl=cosine, kl=cyclical, kl=linear and kl=sigmoid have it",
+        "optimizer.warmup=3": "optimizer=adam has no warmup; scheduler=cosine has scheduler.warmup",
+        "variant.carry=true": "there is no setting variant.carry; model=ladder has model.carry",
+        "hydra.launcher.at_once=2": "hydra/launcher=basic has no at_once; type hydra/launcher=vectorized, which has it",
+    }.items(),
+)
+def test_a_setting_of_another_option_is_told_with_that_option(typed: str, told: str) -> None:
+    with pytest.raises(UserError) as error:
+        check(compose([typed]))
+    assert str(error.value) == f"{typed}: {told}"
+
+
+def test_a_setting_of_an_installed_launcher_is_told_with_it() -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    with pytest.raises(UserError, match=r"^hydra.launcher.n_jobs=2: .* type hydra/launcher=joblib or hydra/launcher="):
+        sweep_jobs(["hydra.launcher.n_jobs=2", "seed=0,1"])
 
 
 def test_every_alias_leads_to_a_real_setting() -> None:

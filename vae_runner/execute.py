@@ -188,7 +188,7 @@ def _require_more_to_do(config: Config, directory: RunDirectory) -> None:
         unit = "epochs" if config["trainer"]["steps"] is None else "steps"
         done = directory.summary().get(unit, 1)
         raise UserError(
-            f"resume={directory.path}: the run is completed, after {done:g} {unit}; "
+            f"{directory.path}: the run is completed, after {done:g} {unit}; "
             f"to train on, give it more: trainer.{unit}={max(1, round(2 * done))}"
         )
 

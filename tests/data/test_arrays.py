@@ -237,11 +237,11 @@ def test_a_missing_file_is_refused(tmp_path, ending):
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "data.xlsx").write_bytes(b"")
-    refused(str(tmp_path / "data.xlsx"), "not one of .npz, .npy, .pt, .csv")
+    refused(str(tmp_path / "data.xlsx"), "not one of .npz, .npy, .pt, .csv; for text: data=text")
 
 
 def test_a_folder_is_refused(tmp_path):
-    refused(str(tmp_path), "for images use data=images")
+    refused(str(tmp_path), "for images: data=images")
 
 
 @pytest.mark.parametrize("ending", ["npz", "npy", "pt"])

@@ -221,6 +221,12 @@ def test_an_empty_folder_is_refused(tmp_path):
         Images(path=str(tmp_path)).open()
 
 
+def test_a_file_that_is_no_folder_is_refused_with_the_data_that_reads_it(tmp_path):
+    (tmp_path / "verses.txt").write_text("one\n")
+    with pytest.raises(UserError, match=r"not a folder .* data=arrays, or data=series .* text: data=text"):
+        Images(path=str(tmp_path / "verses.txt")).open()
+
+
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="there is no such folder"):
         Images(path=str(tmp_path / "nowhere")).open()

@@ -23,7 +23,7 @@ from vae_runner.config import Tree, configs_directory
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.device import choose_device
-from vae_runner.training.distributed import LostProcess, _give_own_noise
+from vae_runner.training.distributed import LostProcess, _give_own_noise, _listening
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = "trainer.steps=25 trainer.log_steps=1 trainer.batch_size=63 trainer.evaluation_examples=100"
@@ -158,6 +158,61 @@ def test_a_process_that_dies_ends_a_run_that_one_process_goes_on_with(tmp_path):
     assert directory.status()["processes"] == 1
     fit(tmp_path / "alone", *settings, f"trainer.steps={done + 20}")
     assert_same_curves(tmp_path / "alone", directory.path)
+
+
+GLOO = "/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp"
+HANGING = """
+import sys, time, torch
+from datetime import timedelta
+from vae_runner.training import distributed
+distributed.SILENCE = distributed.PATIENCE = timedelta(seconds=2)
+world = distributed.Processes()
+if world.rank == 1:
+    time.sleep(8)
+for _ in range(2):
+    try:
+        world._add(torch.ones(3))
+    except distributed.LostProcess as error:
+        print("lost:", error, flush=True)
+"""
+
+
+def test_a_process_that_is_silent_is_lost_at_every_look(tmp_path):
+    (tmp_path / "hanging.py").write_text(HANGING)
+    done = subprocess.run(
+        launched(2, "hanging.py"), cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.count("lost: another process of this training is gone, or silent") >= 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(f"[{GLOO}/pair.cc:561] Connection closed by peer [127.0.0.1]:5524. This is typically caused by"),
+        RuntimeError(f"[{GLOO}/unbound_buffer.cc:78] Timed out waiting 4000ms for recv operation to complete"),
+        RuntimeError("Application timeout caused pair closure"),
+        torch.distributed.DistNetworkError("failed to recv, got 0 bytes"),
+        torch.distributed.DistBackendError("NCCL error: remote process exited\nncclRemoteError: A call failed"),
+    ],
+)
+def test_what_torch_says_of_a_lost_connection_is_a_lost_process(error):
+    with pytest.raises(LostProcess), _listening():
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("The size of tensor a (3) must match the size of tensor b (5)"),
+        RuntimeError(f"[enforce fail at {GLOO}/pair.cc:454] op.preamble.length <= op.nbytes. 20 vs 12"),
+        torch.distributed.DistBackendError("NCCL error: invalid usage\nncclInvalidUsage: Duplicate GPU detected"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_any_other_error_of_a_process_stays_what_it_is(error):
+    with pytest.raises(type(error)) as raised, _listening():
+        raise error
+    assert raised.value is error
 
 
 def test_that_another_process_is_lost_is_noted_though_torchrun_ends_this_one_meanwhile(tmp_path, monkeypatch):

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from vae_runner import launched
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
-from vae_runner.commands.one_run import resumed, stop_at_sigterm, train_or_resume
-from vae_runner.errors import UserError
+from vae_runner.commands.one_run import stop_at_sigterm, train_or_resume
 
 
 def main(args: Sequence[str]) -> int:
@@ -19,8 +18,6 @@ def main(args: Sequence[str]) -> int:
         return 0
     stop_at_sigterm()
     if line.multirun:
-        if resumed(line):
-            raise UserError("resume goes with one run; a sweep resumes by itself when given the same hydra.sweep.dir")
         from vae_runner.commands.sweeping.sweep import sweep
 
         return sweep(line, args)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from vae_runner.commands.hydra_app import CommandLine
 from vae_runner.commands.one_run import going_on, resumed
 from vae_runner.commands.places import place
+from vae_runner.commands.sweeping.jobs import jobs_of
 from vae_runner.config import Tree, check, choices_of, resolved
 from vae_runner.config.saved import continued, load_saved
 from vae_runner.config.values import write
@@ -25,7 +26,9 @@ def main(args: Sequence[str]) -> int:
         return 0
     if line.shows:
         raise UserError("vae-run validate shows no config; type vae-run train with the same arguments")
-    if where := resumed(line):
+    if line.multirun:
+        jobs_of(line)
+    elif where := resumed(line):
         directory, changes, trusted = going_on(where, line.overrides)
         continued(load_saved(directory.require("resume").config, trusted=trusted), changes)
         print(f"OK: goes on with {where}")

@@ -140,9 +140,26 @@ def refuse_key_mistakes(override: Override, base: DictConfig, tree: Tree) -> Non
         raise UserError(f"{text}: {key} is there already; type {text.lstrip('+')}")
     if not there and not override.is_add() and not override.is_force_add():
         if override.is_hydra_override():
-            near = nearest(key, known)
-            raise UserError(f"{text}: Hydra has no {key}" + (f"; did you mean {near}?" if near else ""))
+            raise UserError(f"{text}: {_of_unknown_hydra_key(key, known, base, tree)}")
         raise UserError(unknown_key(text, key, known, choices_of(base), tree))
+
+
+def _of_unknown_hydra_key(key: str, known: list[str], base: DictConfig, tree: Tree) -> str:
+    _, _, below = key.partition(".")
+    group, _, setting = below.partition(".")
+    chosen = base.hydra.runtime.choices.get(f"hydra/{group}")
+    loader = loader_of(base)
+    having = []
+    for option in loader.get_group_options(f"hydra/{group}") if chosen and setting else ():
+        with contextlib.suppress(UserError):  # of a plugin that does not load
+            other = _load(loader, [f"hydra/{group}={option}"], tree)
+            if key in keys_of(plain(other.hydra), "hydra."):
+                having.append(f"hydra/{group}={option}")
+    if having:
+        which = "which has it" if len(having) == 1 else "which have it"
+        return f"hydra/{group}={chosen} has no {setting}; type {' or '.join(having)}, {which}"
+    near = nearest(key, known)
+    return f"Hydra has no {key}" + (f"; did you mean {near}?" if near else "")
 
 
 def _with_search_path(tree: Tree, loader: ConfigLoaderImpl, overrides: Sequence[str]) -> Tree:

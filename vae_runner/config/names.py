@@ -34,23 +34,28 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 def nearest_key(key: str, keys: Collection[str]) -> str | None:
     """The dotted key that `key` most likely means: one of that name in any group, else a near one."""
-    leaf = key.rpartition(".")[2]
+    if found := likely_key(key, keys):
+        return found
     group, _, setting = key.partition(".")
-    alias = ALIASES.get(_normal(leaf))
-    if alias in keys:
-        return alias
-    same_name = [k for k in keys if _normal(k.rpartition(".")[2]) == _normal(leaf)]
-    if same_name:
-        return max(same_name, key=lambda k: SequenceMatcher(None, key, k).ratio())
-    siblings = {k[len(group) + 1 :]: k for k in keys if setting and k.startswith(f"{group}.")}
-    if found := nearest(setting, siblings):
-        return siblings[found]
-    if not siblings and (found := nearest(key, keys)):  # among siblings, what they have in common would count as near
+    has_siblings = setting and any(k.startswith(f"{group}.") for k in keys)
+    if not has_siblings and (found := nearest(key, keys)):  # among siblings, what they have in common counts as near
         return found
     leaves = {k.rpartition(".")[2]: k for k in keys}
-    if found := nearest(leaf, leaves):
-        return leaves[found]
-    return None
+    near = nearest(key.rpartition(".")[2], leaves)
+    return leaves[near] if near else None
+
+
+def likely_key(key: str, keys: Collection[str]) -> str | None:
+    """The same, but a near one only of its own group."""
+    leaf = _normal(key.rpartition(".")[2])
+    if (alias := ALIASES.get(leaf)) in keys:
+        return alias
+    if same_name := [k for k in keys if _normal(k.rpartition(".")[2]) == leaf]:
+        return max(same_name, key=lambda k: SequenceMatcher(None, key, k).ratio())
+    group, _, setting = key.partition(".")
+    siblings = {k[len(group) + 1 :]: k for k in keys if setting and k.startswith(f"{group}.")}
+    near = nearest(setting, siblings)
+    return siblings[near] if near else None
 
 
 def keys_of(values: Mapping[str, Any], prefix: str = "") -> list[str]:

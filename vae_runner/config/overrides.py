@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, Sweep
 from omegaconf import DictConfig, OmegaConf
 
 from vae_runner.config.command_line import parse, refuse_group_mistakes, refuse_sweep
@@ -45,6 +45,8 @@ def sweep_jobs(
     for override in sweeping:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise UserError(f"{override.input_line}: an interval has no end of values; it needs another hydra/sweeper")
+        if any(isinstance(item, Sweep) for item in getattr(override.value(), "list", ())):
+            raise UserError(f"{override.input_line}: a range stands alone; write its values out beside the others")
         if getattr(override.value(), "shuffle", False):
             raise UserError(
                 f"{override.input_line}: is drawn anew each time, so that no sweep could be gone on with; "

@@ -50,8 +50,9 @@ def read_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
     Raises UserError when the file is absent, of another kind, truncated or corrupt.
     """
     if path.suffix.lower() not in ENDINGS:
-        kind = "a folder: for images use data=images" if path.is_dir() else f"not one of {', '.join(ENDINGS)}"
-        raise UserError(f"{origin}: {kind}")
+        if path.is_dir():
+            raise UserError(f"{origin}: a folder; for images: data=images")
+        raise UserError(f"{origin}: not one of {', '.join(ENDINGS)}; for text: data=text")
     if not os.path.isfile(path):
         raise UserError(f"{origin}: there is no such file")
     try:

@@ -174,7 +174,10 @@ def _open(folder: str, origin: str) -> tuple[Files, list[str]]:
     if not os.path.exists(path):
         raise UserError(f"{origin}: there is no such folder")
     if os.path.isfile(path) and path.suffix.lower() != ".zip":
-        raise UserError(f"{origin}: not a folder (or a .zip of one); for .npz, .npy, .pt and .csv: data=arrays")
+        raise UserError(
+            f"{origin}: not a folder (or a .zip of one); for .npz, .npy, .pt and .csv: data=arrays, or data=series for "
+            "series; for text: data=text"
+        )
     files = open_files(path)
     names = [name for name in files.names() if name.lower().endswith(EXTENSIONS)]
     if not names:

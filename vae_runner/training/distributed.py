@@ -6,6 +6,7 @@ the run directory, evaluates and draws, while the others wait.
 
 import contextlib
 import logging
+import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 SILENCE = timedelta(minutes=10)  # after which a process that takes part in no step is given up
 PATIENCE = timedelta(days=7)  # the same while rank 0 evaluates
 HEARING = 10  # steps from one look to the next at whether a process was asked to stop
+# how a lost connection reads: Gloo has no exception of its own for it, and NCCL has one for all that goes wrong
+OF_GLOO = re.compile(r"\[\S*gloo/transport/\S+\] |Application timeout caused pair closure")
+OF_NCCL = re.compile(r"(?i)ncclRemoteError|ncclSystemError|store->get|abort|time(d )?out")
 
 Value = TypeVar("Value")
 
@@ -180,7 +184,17 @@ def _listening() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if not _tells_of_a_lost_process(error):
+            raise
         raise LostProcess("another process of this training is gone, or silent") from error
+
+
+def _tells_of_a_lost_process(error: RuntimeError) -> bool:
+    import torch.distributed as dist
+
+    if isinstance(error, dist.DistBackendError):
+        return bool(OF_NCCL.search(str(error)))
+    return isinstance(error, dist.DistNetworkError | dist.DistStoreError) or bool(OF_GLOO.match(str(error)))
 
 
 def _drops_between_layers(module: nn.Module) -> bool:

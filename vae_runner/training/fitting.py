@@ -271,12 +271,11 @@ class Fitting:
         with self.averaged():
             if not self.directory.best.is_file() or not len(self.experiment.data.validation):
                 # nothing to choose by: the last weights are the best known
-                self.best["step"] = done
                 self._save_best(done)
-            evaluations = evaluate_best(self, stop)
+            best_step, evaluations = evaluate_best(self, stop)
             held_out = "test" if "test" in evaluations else "train"
             self.recorder.final_pictures(done, evaluations[held_out])
-        summary = summary_of(self, evaluations, running, self.seconds_since(started))
+        summary = summary_of(self, best_step, evaluations, running, self.seconds_since(started))
         self.recorder.summary(done, summary)
         self.directory.write_summary(summary)
         return summary

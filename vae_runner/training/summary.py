@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from vae_runner.training.fitting import Fitting
 
 
-def evaluate_best(fitting: "Fitting", stop: GracefulStop) -> dict[str, Evaluation]:
-    """Of every split that has examples, by its name. Leaves the best weights in the model.
+def evaluate_best(fitting: "Fitting", stop: GracefulStop) -> tuple[int, dict[str, Evaluation]]:
+    """The step of the best weights, and of every split that has examples, by its name. Leaves them in the model.
 
     Raises Interrupted where it was asked to stop.
     """
@@ -19,20 +19,19 @@ def evaluate_best(fitting: "Fitting", stop: GracefulStop) -> dict[str, Evaluatio
     best = checkpoint.load(fitting.directory.best)
     experiment.model.load_state_dict(best["model"])
     experiment.objective.load_state_dict(best["objective"])
-    fitting.best["step"] = best["step"]
     evaluations = {}
     for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         stop.check()
         if len(split):
             evaluations[name] = fitting.evaluate(split)
     stop.check()
-    return evaluations
+    return best["step"], evaluations
 
 
 def summary_of(
-    fitting: "Fitting", evaluations: dict[str, Evaluation], running: dict[str, float], seconds: float
+    fitting: "Fitting", best_step: int, evaluations: dict[str, Evaluation], running: dict[str, float], seconds: float
 ) -> dict[str, Any]:
-    """running: means over the last epoch's training batches. seconds: of training, all sittings."""
+    """best_step: of the weights that were evaluated. running: means over the last epoch's training batches. seconds: of training, all sittings."""
     done, budget = fitting.recorder.step, fitting.budget
     return {
         "train_running": running,
@@ -41,8 +40,8 @@ def summary_of(
         "examples": {name: evaluation.examples for name, evaluation in evaluations.items()},
         "kl_estimator": _kl_estimator(evaluations["train"]),
         "monitor": fitting.monitor,
-        "best_step": fitting.best["step"],
-        "best_epoch": fitting.best["step"] / budget.steps_per_epoch,
+        "best_step": best_step,
+        "best_epoch": best_step / budget.steps_per_epoch,
         "steps": done,
         "epochs": done / budget.steps_per_epoch,
         "parameters": sum(parameter.numel() for parameter in fitting.experiment.model.parameters()),

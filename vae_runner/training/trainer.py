@@ -117,7 +117,7 @@ class Trainer:
             logged = max((line["step"] for line in directory.read_metrics()), default=0)
             if directory.best.is_file() and (logged > self._intervals(budget)[1] or directory.summary()):
                 raise UserError(
-                    f"resume={directory.path}: {directory.last.name} is not in {directory.last.parent}, and nothing "
+                    f"{directory.path}: {directory.last.name} is not in {directory.last.parent}, and nothing "
                     f"else says where training stood; bring it back, or start a new run"
                 )
             return  # ended before its first checkpoint: it begins again
@@ -125,18 +125,16 @@ class Trainer:
         checkpoint.restore_weights(experiment.model, state, directory.last)
         if state["examples"] != examples:
             raise UserError(
-                f"resume={directory.path}: the data has {counted(examples, 'example')} to train on now, and the run "
+                f"{directory.path}: the data has {counted(examples, 'example')} to train on now, and the run "
                 f"began with {state['examples']}; bring them back, or start a new run"
             )
         if state["step"] > budget.steps:
-            raise UserError(
-                f"resume={directory.path}: {state['step']} steps are done, more than the {budget.steps} asked for"
-            )
+            raise UserError(f"{directory.path}: {state['step']} steps are done, more than the {budget.steps} asked for")
         if extended and state["step"] == budget.steps:
             limit = "steps" if self.steps == budget.steps else "epochs"
             given = getattr(self, limit)
             why = f", and trainer.{limit}={given} ends it there: type trainer.{limit}={2 * given} too" if given else ""
-            raise UserError(f"resume={directory.path}: all {budget.steps} steps are done{why}")
+            raise UserError(f"{directory.path}: all {budget.steps} steps are done{why}")
 
     def fit(self, experiment: Experiment, directory: RunDirectory, **how: Any) -> dict[str, Any]:
         """Trains, and leaves in the directory what a run leaves. Returns the final figures, as in `summary.json`.

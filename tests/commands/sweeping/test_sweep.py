@@ -129,7 +129,8 @@ def test_a_job_that_was_completed_with_more_steps_is_shown_with_them(capsys):
     assert sweep("seed=0,1", "trainer.steps=3", "hydra.sweep.dir=s") == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
     assert len(said) == 1
-    assert "6 steps are done, more than the 3 asked for; left as it was completed, with trainer.steps=6" in said[0]
+    assert "s/0: 6 steps are done, more than the 3 asked for; left as it was completed, with trainer.steps=6" in said[0]
+    assert "resume=" not in said[0]
     assert [row["trainer.steps"] for row in rows()] == ["6", "3"]
     assert [row["state"] for row in rows()] == ["completed", "completed"]
 
@@ -159,6 +160,18 @@ def test_a_sweep_is_made_longer_by_the_same_command_with_more_steps():
     assert sweep("seed=0,1", "hydra.sweep.dir=s", "trainer.steps=4") == 0
     assert sweep("seed=0,1", "hydra.sweep.dir=s", "trainer.steps=6") == 0
     assert [json.loads(Path(f"s/{job}/summary.json").read_text())["steps"] for job in (0, 1)] == [6, 6]
+
+
+def test_a_job_that_cannot_go_on_is_told_by_its_directory(capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        break_when(patch, lambda config, step: step == 3)
+        assert sweep("seed=0", "trainer.checkpoint_steps=2", "hydra.sweep.dir=s") == 1
+    capsys.readouterr()
+    RunDirectory("s/0").last.unlink()
+    assert sweep("seed=0", "trainer.checkpoint_steps=2", "hydra.sweep.dir=s") == 1
+    said = capsys.readouterr().out
+    assert "s/0/checkpoints, and nothing else says where training stood" in said
+    assert "resume=" not in said
 
 
 def test_another_sweep_s_directory_is_refused(capsys):

@@ -122,10 +122,55 @@ def test_jobs_that_do_not_stack_run_as_usual_and_it_says_why(capsys, stacked):
     output = capsys.readouterr().out
     assert "jobs 0, 2 are trained as one" in output
     assert "jobs 1, 3 are trained as one" in output
-    assert "job 0 is trained by itself: latent_dim=2, which is 3 in job 1" in output
-    assert "job 0 is trained by itself: You are attempting to call Tensor.requires_grad_()" in output
-    assert "job 2 is trained by itself: its objective has several players" in output
+    assert "job 0 goes by itself: latent_dim=2, which is 3 in job 1" in output
+    assert "job 0 goes by itself: it takes a gradient within the step" in output
+    assert "job 2 goes by itself: its objective has several players" in output
     assert {row["state"] for row in (*rows(), *rows("two"), *rows("none"), *rows("refused"))} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    {
+        ("likelihood=bernoulli,gaussian",): [
+            "job 0 goes by itself: likelihood=bernoulli, which is gaussian in job 1",
+            "job 1 goes by itself: likelihood=gaussian, which is bernoulli in job 0",
+        ],
+        ("variant=vae,ae", "prior=mixture"): [
+            "job 0 goes by itself: posterior=gaussian, which is delta in job 1",
+            "job 1 goes by itself: posterior=delta, which is gaussian in job 0",
+        ],
+        ("kl=constant,linear", "kl.capacity=null,3", "seed=0"): [
+            "jobs 0, 2 are trained as one",
+            "jobs 1, 3 are trained as one",
+        ],
+        ("kl.capacity=3,null",): [
+            "job 0 goes by itself: kl.capacity=3, which is null in job 1",
+            "job 1 goes by itself: kl.capacity=null, which is 3 in job 0",
+        ],
+        ("objective=importance_weighted", "objective.samples=2,3"): [
+            "job 0 goes by itself: objective.samples=2, which is 3 in job 1",
+            "job 1 goes by itself: objective.samples=3, which is 2 in job 0",
+        ],
+        ("kl.weight=[1,2],[1,3]",): [],
+    }.items(),
+)
+def test_why_jobs_do_not_stack_is_said_as_it_is_typed(capsys, typed, said):
+    sweep(*typed)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "goes by itself" in line or "as one" in line] == said
+
+
+def test_nothing_is_said_to_be_trained_where_nothing_is_left_to_train(capsys, stacked):
+    assert sweep("seed=0,1", "trainer.steps=3") == 0
+    assert main(["train", "resume=s/0", "trainer.steps=6"]) == 0
+    assert main(["train", "resume=s/1", "trainer.steps=6"]) == 0
+    assert stacked == [2]
+    capsys.readouterr()
+    assert sweep("seed=0,1", "trainer.steps=3") == 0
+    said = capsys.readouterr().out
+    assert stacked == [2]
+    assert "trained as one" not in said
+    assert said.count("left as it was completed, with trainer.steps=6") == 2
 
 
 def test_no_more_jobs_are_stacked_than_was_said(stacked):

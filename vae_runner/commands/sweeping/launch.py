@@ -54,7 +54,7 @@ class Launch:
         from vae_runner.commands.sweeping import job as sweep_job
 
         launcher = plain(config.hydra.launcher)["_target_"].rpartition(".")[2]
-        # another sweeper is told of a failure, so that it does not choose by what came of it
+        # a sweeper that chooses by what came of jobs is told of a failure, so that it does not choose by that one
         quiet = noted if jobs is not None else lambda job: job
         if launcher == "BasicLauncher":
             return cls(quiet(sweep_job.job))

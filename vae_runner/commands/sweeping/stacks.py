@@ -11,6 +11,7 @@ import torch
 from vae_runner import execute
 from vae_runner.build import build_trainer
 from vae_runner.commands.sweeping.job import Job
+from vae_runner.config.values import write
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.reporting.flatten import flatten
 from vae_runner.training.experiment import Experiment
@@ -31,7 +32,7 @@ class Together:
 
 @dataclass
 class Alone:
-    """A job to train by itself; why: where others are trained as one, or could have been."""
+    """A job that goes by itself; why: where others are trained as one, or could have been."""
 
     job: Job
     why: str = ""
@@ -79,20 +80,32 @@ def form_of(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(job: Job, other: Job) -> str:
+    """In what the forms differ, as it is typed: the option of a group, or else a setting."""
     ours, theirs = form_of(job.values), form_of(other.values)
-    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
-    named = [f"{key}={_shown(ours.get(key))}, which is {_shown(theirs.get(key))} in job {other.number}" for key in keys]
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]:
+        group = key.partition(".")[0]
+        option, others = job.values["choices"].get(group), other.values["choices"].get(group)
+        if option != others:
+            found[group] = option, others
+        else:
+            found[key] = ours.get(key), theirs.get(key)
+    return _in_words(found, other)
+
+
+def _why_apart(error: DoesNotStack, job: Job, other: Job) -> str:
+    """The same of two jobs of one form, by the settings that both have of the part that makes the difference."""
+    if not error.part:
+        return str(error)
+    ours, theirs = job.values[error.part], other.values[error.part]
+    both = [key for key in ours if key in theirs and key != "_target_"]
+    found = {f"{error.part}.{key}": (ours[key], theirs[key]) for key in both if ours[key] != theirs[key]}
+    return _in_words(found, other)
+
+
+def _in_words(found: dict[str, tuple[Any, Any]], other: Job) -> str:
+    named = [f"{key}={write(a)}, which is {write(b)} in job {other.number}" for key, (a, b) in found.items()]
     return "; ".join(named[:NAMED]) + ("; and more" if len(named) > NAMED else "")
-
-
-def _shown(value: Any) -> str:
-    return (
-        "null"
-        if value is None
-        else str(value).rpartition(".")[2]
-        if str(value).startswith("vae_runner.")
-        else str(value)
-    )
 
 
 def _of_one_form(jobs: Sequence[Job]) -> Iterator[Together | Alone]:
@@ -100,30 +113,34 @@ def _of_one_form(jobs: Sequence[Job]) -> Iterator[Together | Alone]:
     for job in jobs:
         try:
             experiment = execute.build_checked(job.values)
-        except Exception as error:
-            yield Alone(job, str(error))  # which it will say again, and note in its directory
+        except Exception:
+            yield Alone(job)  # which meets it again, says so and notes it in its directory
             continue
         if left:
             experiment.data = left[0][1].data
         left.append((job, experiment))
+    apart: dict[int, str] = {}  # by number, why a job does not go with one that came before
     while left:
-        lead, why = left[0], ""
-        like, unlike = [lead], []
-        for pair in left[1:]:
+        lead, *rest = left
+        like, left = [lead], []
+        for pair in rest:
             try:
                 require_alike([Whole(lead[1]), Whole(pair[1])])
                 like.append(pair)
             except DoesNotStack as error:
-                why = f"{error} (job {pair[0].number})"
-                unlike.append(pair)
-        yield from _tried_out([job for job, _ in like], [experiment for _, experiment in like], why)
-        left = unlike
+                apart.setdefault(lead[0].number, _why_apart(error, lead[0], pair[0]))
+                apart[pair[0].number] = _why_apart(error, pair[0], lead[0])
+                left.append(pair)
+        yield from _tried_out([job for job, _ in like], [experiment for _, experiment in like], apart)
 
 
-def _tried_out(jobs: list[Job], experiments: list[Experiment], why: str) -> Iterator[Together | Alone]:
-    if len(jobs) > 1 and isinstance(experiments[0].data.train, StreamedSplit):
+def _tried_out(jobs: list[Job], experiments: list[Experiment], apart: dict[int, str]) -> Iterator[Together | Alone]:
+    if len(jobs) == 1:
+        yield Alone(jobs[0], apart.get(jobs[0].number, ""))
+        return
+    if isinstance(experiments[0].data.train, StreamedSplit):
         why = "its examples are read from disk as they are needed"
-    elif len(jobs) > 1:
+    else:
         first = experiments[0]
         trainer = build_trainer(first.config)
         indices = torch.arange(min(trainer.batch_size, len(first.data.train)), device=first.device)

@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.one_run import FAILED, INTERRUPTED
 from vae_runner.commands.places import TIME, claim, override, place
+from vae_runner.commands.sweeping.jobs import are_listed, hydra_settings, jobs_of
 from vae_runner.commands.sweeping.launch import Launch
-from vae_runner.config import check, compose, sweep_jobs
+from vae_runner.config import check, compose
 from vae_runner.config.composing import plain
 from vae_runner.config.saved import BUDGET
 from vae_runner.errors import Incompatible, UserError
@@ -31,7 +32,7 @@ JOB_NUMBER = "${hydra.job.num}"
 def sweep(line: CommandLine, args: Sequence[str]) -> int:
     from vae_runner.reporting.console import console_logging
 
-    jobs = sweep_jobs(line.overrides, line.config_dir)
+    jobs = jobs_of(line)
     first = _refuse_if_nothing_can_run(line, jobs)
     subdirectory = plain(first.hydra.sweep)["subdir"]
     if subdirectory != JOB_NUMBER:
@@ -39,7 +40,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
             f"hydra.sweep.subdir={subdirectory}: the jobs of a sweep are told apart by their number; "
             "leave it at ${hydra.job.num}, and choose where the sweep goes with hydra.sweep.dir=DIR"
         )
-    listed = not any(text.startswith("hydra/sweeper=") for text in line.overrides)
+    listed = are_listed(first)
     launch = Launch.of(first, len(jobs) if listed else None)
     template = place(first, "sweep")
     if TIME not in template and listed:
@@ -92,12 +93,11 @@ def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> Dict
     seen: set[str] = set()
     passed: DictConfig | None = None
     mistake: UserError | None = None
-    hydra_settings = [text for text in line.overrides if text.lstrip("+~").startswith("hydra")]
     for job in jobs:
         if seen.issuperset(job) or (passed is not None and seen.issuperset(telling.intersection(job))):
             continue
         seen.update(job)
-        config = compose([*job, *hydra_settings], line.config_dir)
+        config = compose([*job, *hydra_settings(line)], line.config_dir)
         try:
             check(config)
             passed = passed if passed is not None else config

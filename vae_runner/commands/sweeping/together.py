@@ -33,7 +33,7 @@ def run_group(group: Group, beside_others: bool = False) -> dict[int, Outcome]:
 
 def _alone(part: Alone, beside_others: bool) -> Outcome:
     if part.why:
-        log.info("job %s is trained by itself: %s", part.job.number, part.why)
+        log.info("job %s goes by itself: %s", part.job.number, part.why)
     name = f"job {part.job.number}: "
     with one_of_several(name) if beside_others else contextlib.nullcontext():
         try:
@@ -44,13 +44,18 @@ def _alone(part: Alone, beside_others: bool) -> Outcome:
 
 def _as_one(part: Together) -> dict[int, Outcome]:
     numbers = [job.number for job in part.jobs]
-    log.info("jobs %s are trained as one", ", ".join(map(str, numbers)))
+
+    def begun(going: list[int]) -> None:
+        # of the others nothing is left to train
+        if len(going) > 1:
+            log.info("jobs %s are trained as one", ", ".join(str(numbers[i]) for i in going))
+
     with GracefulStop() as stop, no_file(), _Shown() as shown:
         trainings = [
             _named(job, job.training(experiment, contextlib.nullcontext(stop)))
             for job, experiment in zip(part.jobs, part.experiments, strict=True)
         ]
-        together = Lockstep(trainings, shown.step)
+        together = Lockstep(trainings, begun, shown.step)
         together.run()
     results = dict(zip(numbers, together.results, strict=True))
     if any(isinstance(result, execute.Interrupted) for result in results.values()):

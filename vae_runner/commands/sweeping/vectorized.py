@@ -14,6 +14,7 @@ from omegaconf import DictConfig, open_dict
 
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.job import Job, run_here
+from vae_runner.commands.sweeping.jobs import are_listed
 from vae_runner.commands.sweeping.processes import processes_for
 from vae_runner.commands.sweeping.stacks import groups
 from vae_runner.commands.sweeping.together import Outcome, run_group
@@ -73,16 +74,11 @@ class VectorizedLauncher(Launcher):
         outcomes = run_jobs([done.return_value for done in prepared], self.at_once, self.n_jobs)
         for done in prepared:
             job, outcome = done.return_value, outcomes[done.return_value.number]
-            if isinstance(outcome, Exception) and self.is_listed and job.directory.state() == "failed":
+            if isinstance(outcome, Exception) and are_listed(self.config) and job.directory.state() == "failed":
                 outcome = None  # it is in its directory, and Hydra would say so once more
             done.status = JobStatus.FAILED if isinstance(outcome, BaseException) else JobStatus.COMPLETED
             done.return_value = outcome
         return returns
-
-    @property
-    def is_listed(self) -> bool:
-        """Whether no sweeper waits for the figures of the jobs to choose others by."""
-        return plain(self.config.hydra.sweeper)["_target_"].endswith(".BasicSweeper")
 
     def _prepared(self, number: int, overrides: Sequence[str]) -> JobReturn:
         """What Hydra makes of a job, with its files, and a Job where its value will be."""

@@ -15,12 +15,12 @@ Result = dict[str, Any] | BaseException
 class Lockstep:
     """Trainings of experiments that stack. Each runs in a context of its own, and what breaks one ends that one only.
 
-    taken: is told of one of the steps, each time.
+    begun: is told once which of them have a step to take, by number. taken: is told of one of the steps, each time.
     results: what each came to, its final figures or what broke it, in the order of the trainings.
     """
 
-    def __init__(self, trainings: Sequence[Training], taken: Callable[[Due], None]):
-        self.trainings, self.taken = list(trainings), taken
+    def __init__(self, trainings: Sequence[Training], begun: Callable[[list[int]], None], taken: Callable[[Due], None]):
+        self.trainings, self.begun, self.taken = list(trainings), begun, taken
         self.contexts = [contextvars.copy_context() for _ in trainings]
         self.results: list[Result | None] = [None] * len(self.trainings)
         self.due: dict[int, Due] = {}  # what the trainings that go on wait for
@@ -32,6 +32,7 @@ class Lockstep:
         try:
             for number in range(len(self.trainings)):
                 self._go_on(number)
+            self.begun([*self.due])
             while self.due:
                 self._step()
         except BaseException as error:

@@ -21,7 +21,14 @@ Named = dict[str, Tensor]
 
 
 class DoesNotStack(Exception):
-    """Experiments cannot be computed as one; the message says why, of them or of one of them."""
+    """Experiments cannot be computed as one; the message says why, of them or of one of them.
+
+    part: the part of the config whose settings make the difference, where it is one.
+    """
+
+    def __init__(self, message: str, part: str = ""):
+        super().__init__(message)
+        self.part = part
 
 
 class Whole(nn.Module):
@@ -126,7 +133,7 @@ def _aligned(wholes: Sequence[Whole]) -> Iterator[tuple[str, list[Tensor]]]:
     for name in named[0].keys() | {key for other in named for key in other}:
         shapes = {tuple(tensors[name].shape) if name in tensors else None for tensors in named}
         if len(shapes) > 1:
-            raise DoesNotStack(f"{name} is of different shapes")
+            raise DoesNotStack(f"{name} is of different shapes", name.partition(".")[0])
     for name in named[0]:
         yield name, [tensors[name] for tensors in named]
 
@@ -144,9 +151,9 @@ def _differing_numbers(wholes: Sequence[Whole]) -> Named:
     Raises DoesNotStack where they differ in more than numbers.
     """
     if any(type(whole.objective) is not type(wholes[0].objective) for whole in wholes):
-        raise DoesNotStack("its objective is of another kind")
+        raise DoesNotStack("its objective is of another kind", "objective")
     if any(type(whole.kl).forward is not type(wholes[0].kl).forward for whole in wholes):
-        raise DoesNotStack("its kl is of another kind")
+        raise DoesNotStack("its kl is of another kind", "kl")
     found: Named = {}
     for part in ("objective", "kl"):
         modules = [dict(whole.get_submodule(part).named_modules(prefix=part)) for whole in wholes]
@@ -163,7 +170,7 @@ def _differing(path: str, settings: list[dict[str, Any]]) -> Named:
         if all(value == values[0] for value in values):
             continue
         if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-            raise DoesNotStack(f"{path}.{name} is {values[0]} in one and not in another")
+            raise DoesNotStack(f"{path}.{name} is {values[0]} in one and not in another", path.partition(".")[0])
         found[f"{path}.{name}"] = torch.tensor(values)
     return found
 
@@ -189,4 +196,8 @@ def _in_plain_words(error: Exception, numbers: Named) -> str:
     if "data-dependent control flow" in text or ".item() on a Tensor" in text:
         of = f", such as {' or '.join(numbers)}" if numbers else ""
         return f"what it computes depends on values{of}"
+    if "setup_context" in text:
+        return "torch has no batched form of an operator that it takes gradients of"
+    if "requires_grad_()" in text:
+        return "it takes a gradient within the step"
     return text.splitlines()[0].partition(". ")[0]
