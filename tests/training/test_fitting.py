@@ -216,3 +216,11 @@ def test_plateau_lowers_the_rate_when_validation_stalls(tmp_path):
     )
     rates = [line["learning_rate"] for line in RunDirectory(tmp_path).read_metrics() if line["split"] == "train"]
     assert rates[-1] < rates[0]
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], 100), (["trainer.evaluation_examples=60"], 60)])
+def test_at_the_end_a_part_of_a_large_training_split_is_evaluated(tmp_path, monkeypatch, given, expected):
+    monkeypatch.setattr("vae_runner.training.summary.TRAINING", 100)
+    summary = fit(tmp_path, *QUICK, "trainer.epochs=1", *given)
+    assert summary["examples"]["train"] == expected
+    assert summary["examples"]["test"] == (60 if given else 297)

@@ -162,7 +162,8 @@ class Fitting:
             return "no checkpoint had been written yet"
         return f"the last good checkpoint is {self.directory.last}"
 
-    def evaluate(self, split: Any) -> Evaluation:
+    def evaluate(self, split: Any, most: int | None = None) -> Evaluation:
+        """The figures of a split, of at most as many examples as trainer.evaluation_examples, or else `most`."""
         experiment = self.experiment
         # the schedule's end, so that figures taken at different times can be compared
         experiment.kl.finish()
@@ -173,7 +174,7 @@ class Fitting:
             experiment.data,
             split,
             experiment.device,
-            limit=self.trainer.evaluation_examples,
+            limit=self.trainer.evaluation_examples or most,
         )
 
     def validate(self, done: int) -> None:

@@ -9,6 +9,8 @@ from vae_runner.training.signals import GracefulStop
 if TYPE_CHECKING:
     from vae_runner.training.fitting import Fitting
 
+TRAINING = 10_000  # training examples that are evaluated, at most: to be held against test examples, not to be exact
+
 
 def evaluate_best(fitting: "Fitting", stop: GracefulStop) -> tuple[int, dict[str, Evaluation]]:
     """The step of the best weights, and of every split that has examples, by its name. Leaves them in the model.
@@ -23,7 +25,7 @@ def evaluate_best(fitting: "Fitting", stop: GracefulStop) -> tuple[int, dict[str
     for name, split in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         stop.check()
         if len(split):
-            evaluations[name] = fitting.evaluate(split)
+            evaluations[name] = fitting.evaluate(split, TRAINING if name == "train" else None)
     stop.check()
     return best["step"], evaluations
 
@@ -31,7 +33,10 @@ def evaluate_best(fitting: "Fitting", stop: GracefulStop) -> tuple[int, dict[str
 def summary_of(
     fitting: "Fitting", best_step: int, evaluations: dict[str, Evaluation], running: dict[str, float], seconds: float
 ) -> dict[str, Any]:
-    """best_step: of the weights that were evaluated. running: means over the last epoch's training batches. seconds: of training, all sittings."""
+    """best_step: of the weights that were evaluated. running: means over the last epoch's training batches.
+
+    seconds: of training, all sittings.
+    """
     done, budget = fitting.recorder.step, fitting.budget
     return {
         "train_running": running,
