@@ -191,6 +191,18 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     assert [figure.legends[0].get_title().get_text() for figure in drawn] == ["shape"] * 3
 
 
+@pytest.mark.parametrize(("shape", "features"), [((8, 8), "4 turns"), ((6,), "principal components")])
+def test_samples_of_data_with_factors_are_compared_as_those_without_classes(shape, features, tmp_path):
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", x=random.random((90, *shape), dtype=np.float32), y=random.integers(0, 3, (90, 2)))
+    run = tmp_path / "run"
+    data = ["data=arrays", f"data.path={tmp_path / 'x.npz'}", "likelihood=gaussian"]
+    assert main(["train", *data, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, only="samples")["samples"]
+    assert features in found["features"]
+    assert "classes_present" not in found
+
+
 def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
     run = tmp_path / "run"
     small = ["trainer=debug", "architecture.width=8", "trainer.evaluation_examples=null"]

@@ -174,7 +174,8 @@ def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]"
         with opened.preserved():
             batch = run.data.batch(train, indices)
         space = run.model.space
-        return features.train_features(features.to_its_end(batch, space), batch.y, space)
+        classes = batch.y if run.data.space.classes else None
+        return features.train_features(features.to_its_end(batch, space), classes, space)
 
     return lambda: kept.kept(run.config["data"], trained).to(run.device)
 
