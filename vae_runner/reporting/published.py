@@ -40,7 +40,7 @@ KNOWN = {
     "usefulness": (
         *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
         *("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette", "training_codes"),
-        *("ridge_r2", "ridge_strength"),
+        *("ridge_r2", "ridge_strength", "validation_codes", "test_codes"),
     ),
     "disentanglement": (
         *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
@@ -161,7 +161,7 @@ def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
 def _fewer(place: str, name: str, group: Mapping[str, Any]) -> str:
     """Of a figure of evaluation.json, how many draws it is of where they are few, and examples where not of all."""
     few = []
-    draws, examples, is_part = group.get("draws"), group.get("examples"), False
+    draws, examples, is_part = group.get("draws"), group.get("examples", group.get("test_codes")), False
     if examples is not None:
         is_part = examples == (group.get("taken_with") or {}).get("limit")
     if place == "likelihood":

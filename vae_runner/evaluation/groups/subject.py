@@ -86,12 +86,13 @@ class Subject:
                 labels.append(None if batch.y is None else batch.y.cpu())
         return torch.cat(codes), None if labels[0] is None else torch.cat(labels)  # type: ignore[arg-type]
 
-    def coded(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Codes and labels of train, validation and test examples, for readers of codes: `most` whose label is told.
+    def coded(self, probes: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Codes and labels of train, validation and test examples whose label is told, for readers of codes.
 
-        Raises Inapplicable where one of these splits has no examples, or examples no labels.
+        Of train and validation there are `probes` at most, of test as many as are evaluated. Raises Inapplicable where
+        one of these splits has no examples, or examples no labels.
         """
-        for name in ("train", "validation", "test"):
+        for name, most in (("train", probes), ("validation", probes), ("test", self.limit)):
             split = getattr(self.data, name)
             if not len(split):
                 raise Inapplicable(f"there are no {name} examples")

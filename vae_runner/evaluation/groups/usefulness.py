@@ -28,7 +28,7 @@ def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
         "clusters_adjusted_rand": found.adjusted_rand,
         "clusters_normalised_information": found.normalised_information,
         "clusters_silhouette": found.silhouette,
-        "training_codes": len(splits[0].codes),
+        **_counts(splits),
     }
 
 
@@ -39,5 +39,10 @@ def _of_factors(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
         "ridge_r2": ridge.score,
         **{f"ridge_r2_{name}": score for name, score in zip(names, ridge.by_target, strict=True)},
         "ridge_strength": ridge.chosen,
-        "training_codes": len(splits[0].codes),
+        **_counts(splits),
     }
+
+
+def _counts(splits: list[Coded]) -> dict[str, int]:
+    train, validation, test = (len(part.codes) for part in splits)
+    return {"training_codes": train, "validation_codes": validation, "test_codes": test}
