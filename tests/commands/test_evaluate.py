@@ -186,7 +186,10 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
     assert {*written["disentanglement"]} - {"taken_with"} <= set(KNOWN["disentanglement"])
-    assert mistaken("usefulness.ridge_r2_position_x") is None
+    assert 0 <= written["usefulness"]["linear_probe_accuracy_shape"] <= 1
+    assert "ridge_r2_shape" not in written["usefulness"]
+    for figure in ("ridge_r2_position_x", "linear_probe_accuracy_shape", "chance_shape"):
+        assert mistaken(f"usefulness.{figure}") is None
     # the map of training, then the two of the evaluation
     assert [figure.legends[0].get_title().get_text() for figure in drawn] == ["shape"] * 3
 
@@ -201,6 +204,51 @@ def test_samples_of_data_with_factors_are_compared_as_those_without_classes(shap
     found = evaluated(run, only="samples")["samples"]
     assert features in found["features"]
     assert "classes_present" not in found
+
+
+def real_valued(directory):
+    """A run on examples (N, 6) of which a line tells the target, and the settings of its data."""
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    np.savez(directory / "x.npz", x=x, y=x @ [1.0, 2, 0, 0, 0, 1])
+    data = ["data=arrays", f"data.path={directory / 'x.npz'}", "likelihood=gaussian", "variant=ae", "trainer=debug"]
+    assert main(["train", *data, f"hydra.run.dir={directory / 'run'}"]) == 0
+    return directory / "run", data
+
+
+def test_real_valued_targets_are_read_from_the_codes(tmp_path, capsys):
+    run, _ = real_valued(tmp_path)
+    written = evaluated(run, only=None)
+    assert 0.5 < written["usefulness"]["ridge_r2"] <= 1
+    assert written["not_taken"]["disentanglement"].startswith("the targets are real-valued")
+    assert "principal components" in written["samples"]["features"]
+    capsys.readouterr()
+    assert main(["compare", str(run), "sort=ridge_r2"]) == 0
+    assert f"{written['usefulness']['ridge_r2']:.5g}"[:5] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["condition=label"], "condition=label: this data has real-valued targets and no class labels"),
+        (
+            ["variant=ss_vae", "data.labels=null"],
+            "condition=inferred_label: this data has real-valued targets and no class labels",
+        ),
+        (["condition=label", "prior=classes"], "condition=label: this data has real-valued targets"),
+        (["data.labels=10"], "has real-valued targets and no class labels to keep; type data.labels=null"),
+    ],
+)
+def test_what_needs_classes_declines_real_valued_targets_in_one_line(asked, words, tmp_path, refused):
+    _, data = real_valued(tmp_path)
+    data = [setting for setting in data if setting != "variant=ae"]
+    assert words in refused("train", *data, *asked, f"hydra.run.dir={tmp_path / 'other'}")
+
+
+def test_real_valued_targets_are_attributes_to_condition_on(tmp_path):
+    _, data = real_valued(tmp_path)
+    run = tmp_path / "conditional"
+    assert main(["train", *data, "variant=vae", "condition=attributes", f"hydra.run.dir={run}"]) == 0
+    assert main(["sample", f"run={run}", "label=0.5", "n=2"]) == 0
 
 
 def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):

@@ -13,8 +13,10 @@ def disentanglement(subject: Subject) -> dict[str, Any]:
     """Scores of the means of q(z|x), by the conventions of `vae_runner.evaluation.disentanglement`."""
     if not subject.space.factors:
         raise Inapplicable("the data has no known factors")
+    if subject.space.real_factors:
+        raise Inapplicable("the targets are real-valued: these scores are of factors in whole numbers")
     codes, factors = subject.codes(most=EXAMPLES)
-    if factors is None or factors.is_floating_point():
-        raise Inapplicable("the factors are not whole numbers")
-    found = said(lambda: scores(codes, factors, bins=BINS, seed=subject.seed))
+    assert factors is not None
+    categorical = subject.space.categorical_factors
+    found = said(lambda: scores(codes, factors, bins=BINS, seed=subject.seed, categorical=categorical))
     return {**found, "bins": BINS, "examples": len(codes)}
