@@ -26,6 +26,7 @@ KNOWN = {
         *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
         *("log_likelihood_standard_error", "annealed_log_likelihood_standard_error", "annealed_acceptance"),
         *("log_likelihood_of_these", "annealed_examples", "draws", "examples"),
+        *("annealed_steps", "annealed_chains"),
     ),
     "latents": (
         *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "examples"),
@@ -35,7 +36,7 @@ KNOWN = {
     "samples": (
         *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
         *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
-        *("copies_share_of_held_out", "copies_quantile", "features_accuracy", "samples", "neighbours"),
+        *("copies_share_of_held_out", "copies_quantile", "features_accuracy", "feature_steps", "samples", "neighbours"),
     ),
     "usefulness": (
         *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),

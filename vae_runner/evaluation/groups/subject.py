@@ -25,8 +25,10 @@ class Settings:
     """weights: K of the importance-weighted likelihood, None for as many as take about a minute, 5,000 at most.
 
     temperatures: of annealed importance sampling, 0 for none, on `annealed_examples` with `chains` each.
-    samples: drawn from the model, and as many examples they are held against, at most. codes: of examples whose
-    aggregate posterior is taken apart. probes: training codes that readers of codes are fitted to, at most.
+    samples: drawn from the model, and as many examples they are held against, at most, by `neighbours` of each.
+    feature_steps: that the features they are compared in were trained for. codes: of examples whose aggregate posterior
+    is taken apart. probes: training codes that readers of codes are fitted to, at most. scored: codes that are held
+    against factors, at most, in `bins`.
     """
 
     weights: int | None = None
@@ -34,8 +36,12 @@ class Settings:
     annealed_examples: int = 100
     chains: int = 16
     samples: int = 2000
+    neighbours: int = 5
+    feature_steps: int = 500
     codes: int = 2000
     probes: int = 5000
+    scored: int = 10_000
+    bins: int = 20
 
 
 @dataclass
