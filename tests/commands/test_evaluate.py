@@ -1,7 +1,9 @@
 """`vae-run evaluate`: the figures of training, taken anew."""
 
+import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from vae_runner.cli import main
 from vae_runner.commands.evaluate import evaluate
 from vae_runner.config.figures import mistaken
 from vae_runner.evaluation.groups import GROUPS, Settings
+from vae_runner.reporting import console
 from vae_runner.reporting.published import KNOWN
 
 
@@ -303,6 +306,22 @@ def test_groups_that_were_taken_before_stay_with_what_they_were_taken_with(copie
     # the bound alone leaves them, and their picture
     assert {"likelihood", "reconstruction"} <= set(evaluated_again(run))
     assert "bounds_test" in pictures(run)
+
+
+def test_progress_of_every_group_is_shown_on_a_terminal_and_leaves_no_trace_in_a_pipe(trained, monkeypatch, capsys):
+    run = trained("vae")
+    asked = ("samples=5", "annealed=3", "annealed_examples=5")
+    groups = "likelihood,latents,reconstruction,usefulness"
+    capsys.readouterr()
+    in_a_pipe = evaluated(run, *asked, only=groups)
+    assert "blocks" not in capsys.readouterr().out
+    screen, terminal = io.StringIO(), type(console.console)
+    monkeypatch.setattr(console, "console", terminal(file=screen, force_terminal=True, width=120, highlight=False))
+    monkeypatch.setenv("TERM", "xterm")
+    assert evaluated(run, *asked, only=groups) == in_a_pipe
+    for line in ("bound", *groups.split(",")):
+        assert f"{line} 0:00:0" in re.sub(r"\x1b\[[0-9;]*m|  +", "", screen.getvalue())
+    assert "\x1b[2K" in screen.getvalue()
 
 
 def test_what_estimators_choose_is_typed_and_stands_beside_their_figures(trained):

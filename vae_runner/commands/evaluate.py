@@ -124,15 +124,17 @@ def evaluate(
     from vae_runner.evaluation import kept
     from vae_runner.evaluation.groups import GROUPS, Settings
     from vae_runner.reporting import console, tables
+    from vae_runner.reporting.progress import progress
 
     if limit is None:
         limit = loaded.config["trainer"]["evaluation_examples"]
-    results = {
-        name: evaluation.evaluate(
-            loaded.model, loaded.objective, loaded.kl, loaded.data, examples, loaded.device, limit=limit, seed=seed
-        )
-        for name, examples in splits.items()
-    }
+    with progress(BOUND):
+        results = {
+            name: evaluation.evaluate(
+                loaded.model, loaded.objective, loaded.kl, loaded.data, examples, loaded.device, limit=limit, seed=seed
+            )
+            for name, examples in splits.items()
+        }
     console.show(tables.as_rich(_table(results), title=opened.described))
     if weights == "best":  # the last ones are not the averages that training evaluates
         _compare_with_training(RunDirectory(loaded.directory).summary(), results, loaded.step)
@@ -265,13 +267,15 @@ def _take_groups(
     """Takes one group after another, shows and writes each as it comes, and says why others are not taken."""
     from vae_runner.evaluation.groups import GROUPS, Inapplicable
     from vae_runner.reporting import console, tables
+    from vae_runner.reporting.progress import progress
 
     is_part = subject.limit is not None and subject.limit < len(subject.split)
     always = {"seed": subject.seed, "limit": subject.limit if is_part else None}
     reasons = {}
     for name in wanted:
         try:
-            figures = GROUPS[name](subject)
+            with progress(name):
+                figures = GROUPS[name](subject)
         except Inapplicable as reason:
             reasons[name] = str(reason)
             file.add_reason(name, str(reason))

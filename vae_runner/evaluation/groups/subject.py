@@ -14,6 +14,7 @@ from vae_runner.data.splits import Split, mixed
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved, blocks
 from vae_runner.evaluation.features import Features
+from vae_runner.reporting.progress import watched
 
 
 class Inapplicable(Exception):
@@ -80,8 +81,8 @@ class Subject:
         chosen = self.split if split is None else split
         limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        indices = blocks(chosen, self.device, min(limits) if limits else None)
-        return self.data.batches(chosen, indices, generator)
+        indices = [*blocks(chosen, self.device, min(limits) if limits else None)]
+        return watched(self.data.batches(chosen, indices, generator), len(indices))
 
     def codes(self, split: Split | None = None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
         """Codes (N, D), means of q(z|x) of all levels side by side, and the labels of their examples, on the CPU."""
