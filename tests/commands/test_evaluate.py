@@ -1,15 +1,19 @@
 """`vae-run evaluate`: the figures of training, taken anew."""
 
+import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from tests.commands.conftest import RUNS
 from vae_runner.cli import main
+from vae_runner.commands.evaluate import evaluate
 from vae_runner.config.figures import mistaken
-from vae_runner.evaluation.groups import GROUPS
+from vae_runner.evaluation.groups import GROUPS, Settings
+from vae_runner.reporting import console
 from vae_runner.reporting.published import KNOWN
 
 
@@ -186,9 +190,69 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
     assert {*written["disentanglement"]} - {"taken_with"} <= set(KNOWN["disentanglement"])
-    assert mistaken("usefulness.ridge_r2_position_x") is None
+    assert 0 <= written["usefulness"]["linear_probe_accuracy_shape"] <= 1
+    assert "ridge_r2_shape" not in written["usefulness"]
+    for figure in ("ridge_r2_position_x", "linear_probe_accuracy_shape", "chance_shape"):
+        assert mistaken(f"usefulness.{figure}") is None
     # the map of training, then the two of the evaluation
     assert [figure.legends[0].get_title().get_text() for figure in drawn] == ["shape"] * 3
+
+
+@pytest.mark.parametrize(("shape", "features"), [((8, 8), "4 turns"), ((6,), "principal components")])
+def test_samples_of_data_with_factors_are_compared_as_those_without_classes(shape, features, tmp_path):
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", x=random.random((90, *shape), dtype=np.float32), y=random.integers(0, 3, (90, 2)))
+    run = tmp_path / "run"
+    data = ["data=arrays", f"data.path={tmp_path / 'x.npz'}", "likelihood=gaussian"]
+    assert main(["train", *data, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, only="samples")["samples"]
+    assert features in found["features"]
+    assert "classes_present" not in found
+
+
+def real_valued(directory):
+    """A run on examples (N, 6) of which a line tells the target, and the settings of its data."""
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    np.savez(directory / "x.npz", x=x, y=x @ [1.0, 2, 0, 0, 0, 1])
+    data = ["data=arrays", f"data.path={directory / 'x.npz'}", "likelihood=gaussian", "variant=ae", "trainer=debug"]
+    assert main(["train", *data, f"hydra.run.dir={directory / 'run'}"]) == 0
+    return directory / "run", data
+
+
+def test_real_valued_targets_are_read_from_the_codes(tmp_path, capsys):
+    run, _ = real_valued(tmp_path)
+    written = evaluated(run, only=None)
+    assert 0.5 < written["usefulness"]["ridge_r2"] <= 1
+    assert written["not_taken"]["disentanglement"].startswith("the targets are real-valued")
+    assert "principal components" in written["samples"]["features"]
+    capsys.readouterr()
+    assert main(["compare", str(run), "sort=ridge_r2"]) == 0
+    assert f"{written['usefulness']['ridge_r2']:.5g}"[:5] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["condition=label"], "condition=label: this data has real-valued targets and no class labels"),
+        (
+            ["variant=ss_vae", "data.labels=null"],
+            "condition=inferred_label: this data has real-valued targets and no class labels",
+        ),
+        (["condition=label", "prior=classes"], "condition=label: this data has real-valued targets"),
+        (["data.labels=10"], "has real-valued targets and no class labels to keep; type data.labels=null"),
+    ],
+)
+def test_what_needs_classes_declines_real_valued_targets_in_one_line(asked, words, tmp_path, refused):
+    _, data = real_valued(tmp_path)
+    data = [setting for setting in data if setting != "variant=ae"]
+    assert words in refused("train", *data, *asked, f"hydra.run.dir={tmp_path / 'other'}")
+
+
+def test_real_valued_targets_are_attributes_to_condition_on(tmp_path):
+    _, data = real_valued(tmp_path)
+    run = tmp_path / "conditional"
+    assert main(["train", *data, "variant=vae", "condition=attributes", f"hydra.run.dir={run}"]) == 0
+    assert main(["sample", f"run={run}", "label=0.5", "n=2"]) == 0
 
 
 def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
@@ -232,9 +296,9 @@ def test_groups_that_were_taken_before_stay_with_what_they_were_taken_with(copie
     assert "kept as it was: likelihood\n" in capsys.readouterr().out
     assert again["likelihood"] == first["likelihood"]
     assert again["not_taken"] == first["not_taken"] == {"disentanglement": "the data has no known factors"}
-    settings = {"samples": None, "annealed": 0, "generated": 2000, "inception": None}
-    assert again["likelihood"]["taken_with"] == {"seed": 3, "limit": 64, **settings, "samples": 5}
-    assert again["reconstruction"]["taken_with"] == {"seed": 0, "limit": 64, **settings}
+    annealing = {"annealed": 0, "annealed_chains": 16, "annealed_examples": 100}
+    assert again["likelihood"]["taken_with"] == {"seed": 3, "limit": 64, "samples": 5, **annealing}
+    assert again["reconstruction"]["taken_with"] == {"seed": 0, "limit": 64}
     assert again["seed"] == 0
     # taken anew it takes the place of the former
     assert evaluated_again(run, "samples=6", only="likelihood")["likelihood"]["draws"] == 6
@@ -242,6 +306,87 @@ def test_groups_that_were_taken_before_stay_with_what_they_were_taken_with(copie
     # the bound alone leaves them, and their picture
     assert {"likelihood", "reconstruction"} <= set(evaluated_again(run))
     assert "bounds_test" in pictures(run)
+
+
+def test_progress_of_every_group_is_shown_on_a_terminal_and_leaves_no_trace_in_a_pipe(trained, monkeypatch, capsys):
+    run = trained("vae")
+    asked = ("samples=5", "annealed=3", "annealed_examples=5")
+    groups = "likelihood,latents,reconstruction,usefulness"
+    capsys.readouterr()
+    in_a_pipe = evaluated(run, *asked, only=groups)
+    assert "blocks" not in capsys.readouterr().out
+    screen, terminal = io.StringIO(), type(console.console)
+    monkeypatch.setattr(console, "console", terminal(file=screen, force_terminal=True, width=120, highlight=False))
+    monkeypatch.setenv("TERM", "xterm")
+    assert evaluated(run, *asked, only=groups) == in_a_pipe
+    for line in ("bound", *groups.split(",")):
+        assert f"{line} 0:00:0" in re.sub(r"\x1b\[[0-9;]*m|  +", "", screen.getvalue())
+    assert "\x1b[2K" in screen.getvalue()
+
+
+def test_what_estimators_choose_is_typed_and_stands_beside_their_figures(trained):
+    typed = {"neighbours": 3, "feature_steps": 20, "codes": 30, "training_codes": 200}
+    typed |= {"annealed": 3, "annealed_chains": 2, "annealed_examples": 7}
+    groups = "likelihood,latents,samples,usefulness"
+    found = evaluated(trained("vae"), *(f"{key}={value}" for key, value in typed.items()), "samples=5", only=groups)
+    assert (found["samples"]["neighbours"], found["samples"]["feature_steps"]) == (3, 20)
+    assert found["latents"]["examples"] == 30
+    assert found["usefulness"]["training_codes"] == 200
+    for key in ("annealed_chains", "annealed_examples"):
+        assert found["likelihood"][key] == typed[key]
+    assert found["likelihood"]["annealed_steps"] == 3
+    taken_with = {key: value for group in groups.split(",") for key, value in found[group]["taken_with"].items()}
+    assert taken_with.items() >= typed.items()
+    # precision by more neighbours is never lower, and features of other steps are other features
+    more = evaluated(trained("vae"), "neighbours=30", "feature_steps=20", only="samples")["samples"]
+    assert more["precision"] >= found["samples"]["precision"]
+    assert more["frechet_distance"] == found["samples"]["frechet_distance"]
+    other = evaluated(trained("vae"), "feature_steps=21", only="samples")["samples"]
+    assert other["frechet_distance"] != more["frechet_distance"]
+
+
+def test_the_command_and_the_groups_have_the_same_defaults():
+    import inspect
+
+    names = {
+        "annealed_chains": "chains",
+        "generated": "samples",
+        "training_codes": "probes",
+        "annealed": "temperatures",
+    }
+    same = ("annealed_examples", "neighbours", "feature_steps", "bins")
+    defaults = inspect.signature(evaluate).parameters
+    for typed, name in {**names, **dict(zip(same, same, strict=True))}.items():
+        assert defaults[typed].default == getattr(Settings(), name)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["bins=10", "only=likelihood"], "bins=10: is of disentanglement, which only= leaves out; add disentanglement"),
+        (["codes=50", "only=samples"], "codes=50: is of latents and disentanglement, which only= leaves out"),
+        (["samples=9", "only=bound"], "samples=9: is of likelihood and anomaly, which only= leaves out"),
+        (["generated=50", "only=latents"], "generated=50: is of samples, which"),
+        (["annealed_chains=4"], "annealed_chains=4: is of annealed importance sampling, of which there is none"),
+        (["feature_steps=4", "inception=weights.pth"], "feature_steps=4: is of the small network"),
+        (["bins=1"], "bins=1: must be"),
+        (["neighbours=0"], "neighbours=0: must be"),
+        (["training_codes=many"], "training_codes=many: must be"),
+    ],
+)
+def test_an_option_that_would_change_nothing_or_is_out_of_range_is_refused(typed, said, trained, refused):
+    assert said in refused("evaluate", f"run={trained('vae')}", *typed, unchanged=trained("vae"))
+
+
+def test_steps_for_features_that_take_none_are_declined(trained):
+    written = evaluated(trained("vectors"), "feature_steps=7", "limit=12", only="samples")
+    assert written["not_taken"]["samples"].startswith("feature_steps=7: these features are")
+    assert evaluated(trained("vectors"), "limit=12", only="samples")["samples"]["feature_steps"] is None
+
+
+def test_more_neighbours_than_examples_are_declined(trained):
+    written = evaluated(trained("vae"), "neighbours=64", only="samples")
+    assert "65 are needed for neighbours=64" in written["not_taken"]["samples"]
 
 
 @pytest.mark.parametrize(
@@ -317,7 +462,7 @@ def test_every_group_answers_for_other_kinds_of_models(variant, tmp_path):
     run = tmp_path / "run"
     small = ["architecture.width=8", "trainer=debug"]
     assert main(["train", f"variant={variant}", *small, f"hydra.run.dir={run}"]) == 0
-    written = evaluated(run, "samples=2", "annealed=2", "generated=40", only="likelihood,latents,reconstruction")
+    written = evaluated(run, "samples=2", "annealed=2", only="likelihood,latents,reconstruction")
     assert "reconstruction" in written
     assert {"likelihood", "latents"} <= {*written, *written["not_taken"]}
     # chains start from the prior alone, and a latent for each step hangs on the steps before

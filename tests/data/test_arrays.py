@@ -365,8 +365,9 @@ def test_one_example_is_refused(tmp_path):
     [
         (np.arange(19), r"shape \(19,\) for 20 examples"),
         (np.zeros((20, 2, 2)), "one label"),
-        (np.full(20, 0.5), "must be whole numbers"),
-        (np.full(20, np.nan), "must be whole numbers"),
+        (np.full(20, np.nan), "NaN in targets y of example 0, counted from 0; take it out of the file"),
+        (np.where(np.arange(40).reshape(20, 2) == 7, np.nan, 0.5), "NaN in targets y of example 3, counted from 0"),
+        (np.where(np.arange(20) == 4, 1e300, 0.5), r"infinite values \(.*\) in targets y of example 4"),
         (np.full(20, -7), "below -1"),
         (np.full(20, -1), "all labels are -1"),
         (np.full(20, 1j), "holds complex128, not numbers"),
@@ -374,6 +375,35 @@ def test_one_example_is_refused(tmp_path):
 )
 def test_unfit_labels_are_refused(tmp_path, labels, words):
     refused(npz(tmp_path, x=vectors(), y=labels), words)
+
+
+@pytest.mark.parametrize(
+    "y", [np.linspace(-1, 1, 20), np.linspace(-1, 1, 20)[:, None], np.linspace(-1, 1, 60).reshape(20, 3)]
+)
+def test_numbers_that_are_not_whole_are_real_valued_targets(tmp_path, y):
+    data = Arrays(path=npz(tmp_path, x=vectors(), y=y), validation=0, test=0).open()
+    targets = data.train.targets(torch.arange(20))
+    assert targets.dtype == torch.float32
+    assert torch.equal(targets, torch.from_numpy(y.reshape(20, -1)).float())
+    assert (data.space.factors, data.space.real_factors, data.space.classes) == (targets.shape[1], True, None)
+
+
+def test_a_target_that_is_not_whole_in_one_split_makes_those_of_all_real_valued(tmp_path):
+    path = npz(tmp_path, x_train=vectors(), x_test=vectors(), y_train=np.arange(20.0), y_test=np.arange(20) + 0.5)
+    data = Arrays(path=path, validation=0).open()
+    assert data.space.real_factors
+    assert torch.equal(data.train.targets(torch.arange(20))[:, 0], torch.arange(20.0))
+
+
+def test_whole_numbers_stay_classes_however_they_are_stored(tmp_path):
+    space = Arrays(path=npz(tmp_path, x=vectors(), y=np.arange(20.0) % 4), validation=0, test=0).open().space
+    assert (space.classes, space.factors, space.real_factors) == (4, 0, False)
+
+
+@pytest.mark.parametrize(("setting", "typed"), [({"labels": 4}, "labels=4"), ({"leave_out": [7]}, r"leave_out=\[7\]")])
+def test_what_needs_classes_says_that_targets_are_real_valued(tmp_path, setting, typed):
+    path = npz(tmp_path, x=vectors(), y=np.linspace(-1, 1, 20))
+    refused(path, rf"data\.{typed}: .* has real-valued targets and no class labels", **setting)
 
 
 def test_labels_for_one_split_only_are_refused(tmp_path):

@@ -142,7 +142,7 @@ def test_celeba_has_its_own_splits_and_attributes(tmp_path, packed):
     official_files.celeba(tmp_path, packed)
     before = contents(tmp_path)
     data = CelebA(**offline(tmp_path, validation=None)).open()
-    assert data.space == Space((3, 64, 64), "unit", factors=2)
+    assert data.space == Space((3, 64, 64), "unit", factors=2, categorical_factors=(0, 1))
     assert data.factor_names == ["Bald", "Smiling"]
     assert (len(data.train), len(data.validation), len(data.test)) == (8, 2, 2)
     x, y = everything(data.train)

@@ -97,6 +97,12 @@ def test_a_table_is_split_in_time_before_it_is_cut(tmp_path):
     assert data.train.y.tolist() == stats.mode(times[0].numpy() // 100, axis=1).mode.tolist()
 
 
+def test_windows_of_a_table_have_the_mean_of_real_valued_targets(tmp_path):
+    y = np.linspace(0, 1, 100)
+    data = Series(path=npz(tmp_path, x=GENERATOR.normal(size=(100, 2)), y=y), layout="table", window=20, **WHOLE).open()
+    torch.testing.assert_close(data.train.y, torch.from_numpy(y.reshape(5, 20).mean(1, keepdims=True)).float())
+
+
 def test_a_table_can_have_splits_of_its_own(tmp_path):
     path = npz(tmp_path, x_train=np.arange(100)[:, None], x_test=np.arange(100, 150)[:, None])
     data = Series(path=path, layout="table", window=10, scale="none", validation=20).open()

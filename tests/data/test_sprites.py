@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vae_runner.data.space import Space
-from vae_runner.data.sprites import ORIENTATIONS, SCALES, SHAPES, SIZES, Sprites, SpriteSplit, canvases, sprite
+from vae_runner.data.sprites import FACTORS, ORIENTATIONS, SCALES, SHAPES, SIZES, Sprites, SpriteSplit, canvases, sprite
 from vae_runner.errors import UserError
 
 
@@ -108,6 +108,11 @@ def test_a_heart_stands_upright_and_is_symmetric():
     assert widths.argmax() < len(rows) / 2
 
 
+def test_shapes_and_orientations_have_no_order():
+    space = Sprites(limit=50, validation=10, test=10).open().space
+    assert [FACTORS[i] for i in space.categorical_factors] == ["shape", "orientation"]
+
+
 def test_the_first_and_the_last_orientation_are_the_same_picture():
     pictures = canvases().view(3, 6, 40, -1)
     assert torch.equal(pictures[:, :, 0], pictures[:, :, 39])
@@ -134,7 +139,7 @@ def test_shapes_and_scales_are_never_mistaken_for_each_other():
 
 def test_a_source_of_sprites_is_binary_images_with_five_factors():
     data = Sprites(limit=100, validation=20, test=30).open()
-    assert data.space == Space((1, 64, 64), "binary", factors=5)
+    assert data.space == Space((1, 64, 64), "binary", factors=5, categorical_factors=(0, 2))
     assert (len(data.train), len(data.validation), len(data.test)) == (100, 20, 30)
     assert data.factor_names == ["shape", "scale", "orientation", "position_x", "position_y"]
     batch = data.batch(data.train, torch.arange(100))

@@ -1,5 +1,6 @@
 """`vae-run evaluate run=DIR`: the figures of a run's model, taken anew, and those that training does not take."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,6 +9,7 @@ from vae_runner.commands.arguments import call
 from vae_runner.commands.evaluate_output import EvaluationFile, draw, draw_bounds, remove_others
 from vae_runner.commands.runs import DataPath, DataRoot, Device, Opened, RunPath, Seed, Trust, Weights, open_run
 from vae_runner.config import nearest
+from vae_runner.config.values import write
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
 
 STREAMED_FEATURES = 10_000  # examples that features are learned from, at most, where data is too large for memory
 NOISE = 0.02  # share by which a log-likelihood differs from one device to another: z is drawn by other generators
+# what is said of how a group is taken: of which groups
+OPTIONS = {
+    "samples": ("likelihood", "anomaly"),
+    "annealed": ("likelihood",),
+    "annealed_chains": ("likelihood",),
+    "annealed_examples": ("likelihood",),
+    "generated": ("samples",),
+    "neighbours": ("samples",),
+    "inception": ("samples",),
+    "feature_steps": ("samples",),
+    "codes": ("latents", "disentanglement"),
+    "training_codes": ("usefulness",),
+    "bins": ("disentanglement",),
+}
 BOUND = "bound"  # the figures of training, which are always taken
 
 
@@ -44,12 +60,28 @@ def evaluate(
     ] = None,
     annealed: Annotated[
         Annotated[int, Range(0, 10**6)],
-        "steps of annealed importance sampling, a second opinion on log p(x) of 100 examples; 0: none",
+        "steps of annealed importance sampling, a second opinion on log p(x); 0: none",
     ] = 0,
+    annealed_chains: Annotated[Annotated[int, Range(1, 10**6)], "chains of it for each example"] = 16,
+    annealed_examples: Annotated[Annotated[int, Range(2, 10**6)], "examples that it is of, at most"] = 100,
     generated: Annotated[Annotated[int, Range(20, 10**6)], "examples drawn from the model, at most"] = 2000,
+    neighbours: Annotated[
+        Annotated[int, Range(1, 10**6)], "nearest ones by which precision, recall, density and coverage are taken"
+    ] = 5,
     inception: Annotated[
         str | None, "a file of Inception v3 weights to compare images by; null: a small network"
     ] = None,
+    feature_steps: Annotated[Annotated[int, Range(1, 10**6)], "that this small network is trained for"] = 500,
+    codes: Annotated[
+        Annotated[int, Range(2, 10**6)] | None,
+        "examples whose codes are taken apart or scored, at most; null: 2000 for latents, 10000 for disentanglement",
+    ] = None,
+    training_codes: Annotated[
+        Annotated[int, Range(2, 10**6)], "codes that the readers of usefulness are fitted to, at most"
+    ] = 5000,
+    bins: Annotated[
+        Annotated[int, Range(2, 10_000)], "of a unit, for its mutual information with a factor (disentanglement)"
+    ] = 20,
     seed: Seed = 0,
     weights: Weights = "best",
     device: Device = "auto",
@@ -65,12 +97,26 @@ def evaluate(
     docs/figures.md says what each figure is.
     """
     wanted = _groups(only)
+    options = {
+        "samples": samples,
+        "annealed": annealed,
+        "annealed_chains": annealed_chains,
+        "annealed_examples": annealed_examples,
+        "generated": generated,
+        "neighbours": neighbours,
+        "inception": inception,
+        "feature_steps": feature_steps,
+        "codes": codes,
+        "training_codes": training_codes,
+        "bins": bins,
+    }
+    _require_use(options, wanted)
     opened = open_run(
         run, weights=weights, device=device, trust=trust, seed=seed, data_path=data_path, data_root=data_root
     )
     loaded = opened.run
     splits = opened.splits if split == "all" else {split: opened.split(split)}
-    make_features = _features(opened, inception)
+    make_features = _features(opened, inception, feature_steps)
 
     file = EvaluationFile(RunDirectory(loaded.directory))
 
@@ -78,15 +124,17 @@ def evaluate(
     from vae_runner.evaluation import kept
     from vae_runner.evaluation.groups import GROUPS, Settings
     from vae_runner.reporting import console, tables
+    from vae_runner.reporting.progress import progress
 
     if limit is None:
         limit = loaded.config["trainer"]["evaluation_examples"]
-    results = {
-        name: evaluation.evaluate(
-            loaded.model, loaded.objective, loaded.kl, loaded.data, examples, loaded.device, limit=limit, seed=seed
-        )
-        for name, examples in splits.items()
-    }
+    with progress(BOUND):
+        results = {
+            name: evaluation.evaluate(
+                loaded.model, loaded.objective, loaded.kl, loaded.data, examples, loaded.device, limit=limit, seed=seed
+            )
+            for name, examples in splits.items()
+        }
     console.show(tables.as_rich(_table(results), title=opened.described))
     if weights == "best":  # the last ones are not the averages that training evaluates
         _compare_with_training(RunDirectory(loaded.directory).summary(), results, loaded.step)
@@ -97,11 +145,19 @@ def evaluate(
     remove_others(opened, list(results), chosen if "likelihood" in file.groups else None)
     for name, result in results.items():
         draw(opened, name, result)
-    subject = _subject(
-        opened, chosen, limit, make_features, Settings(weights=samples, temperatures=annealed, samples=generated)
+    settings = Settings(
+        weights=samples,
+        temperatures=annealed,
+        chains=annealed_chains,
+        annealed_examples=annealed_examples,
+        samples=generated,
+        neighbours=neighbours,
+        feature_steps=feature_steps,
+        **({} if codes is None else {"codes": codes, "scored": codes}),
+        probes=training_codes,
+        bins=bins,
     )
-    settings = {"samples": samples, "annealed": annealed, "generated": generated, "inception": inception}
-    _take_groups(opened, subject, wanted, chosen, file, settings)
+    _take_groups(opened, _subject(opened, chosen, limit, make_features, settings), wanted, chosen, file, options)
     print(file.path)
     return 0
 
@@ -133,6 +189,20 @@ def _groups(only: str | None) -> list[str]:
     return [name for name in GROUPS if name in names]
 
 
+def _require_use(options: dict[str, Any], wanted: Sequence[str]) -> None:
+    """Raises UserError for an option that was set and that nothing which is taken depends on."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(evaluate).parameters.items()}
+    given = [name for name, value in options.items() if value != defaults[name]]
+    for name in given:
+        typed, groups = f"{name}={write(options[name])}", OPTIONS[name]
+        if not set(groups) & set(wanted):
+            raise UserError(f"{typed}: is of {' and '.join(groups)}, which only= leaves out; add {groups[0]} to it")
+        if name in ("annealed_chains", "annealed_examples") and not options["annealed"]:
+            raise UserError(f"{typed}: is of annealed importance sampling, of which there is none; type annealed=1000")
+        if name == "feature_steps" and options["inception"] is not None:
+            raise UserError(f"{typed}: is of the small network, in whose place inception= is; leave one of them out")
+
+
 def _subject(
     opened: Opened, split: str, limit: int | None, make_features: "Callable[[], Features]", settings: "Settings"
 ) -> "Subject":
@@ -151,7 +221,7 @@ def _subject(
     )
 
 
-def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]":
+def _features(opened: Opened, inception: str | None, steps: int) -> "Callable[[], Features]":
     """Gives those of a file, or of a network that is trained on the data once and kept, for all runs on the same data.
 
     Raises UserError where the file cannot be used.
@@ -174,9 +244,16 @@ def _features(opened: Opened, inception: str | None) -> "Callable[[], Features]"
         with opened.preserved():
             batch = run.data.batch(train, indices)
         space = run.model.space
-        return features.train_features(features.to_its_end(batch, space), batch.y, space)
+        classes = batch.y if run.data.space.classes else None
+        return features.train_features(features.to_its_end(batch, space), classes, space, steps=steps)
 
-    return lambda: kept.kept(run.config["data"], trained).to(run.device)
+    def of_data() -> features.Features:
+        found = kept.kept(run.config["data"], steps, trained)
+        if found.accuracy is None and steps != inspect.signature(evaluate).parameters["feature_steps"].default:
+            raise UserError(f"feature_steps={steps}: these features are {found.name}, which are not trained by steps")
+        return found.to(run.device)
+
+    return of_data
 
 
 def _take_groups(
@@ -185,23 +262,25 @@ def _take_groups(
     wanted: Sequence[str],
     split: str,
     file: EvaluationFile,
-    settings: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     """Takes one group after another, shows and writes each as it comes, and says why others are not taken."""
     from vae_runner.evaluation.groups import GROUPS, Inapplicable
     from vae_runner.reporting import console, tables
+    from vae_runner.reporting.progress import progress
 
     is_part = subject.limit is not None and subject.limit < len(subject.split)
-    taken_with = {"seed": subject.seed, "limit": subject.limit if is_part else None, **settings}
+    always = {"seed": subject.seed, "limit": subject.limit if is_part else None}
     reasons = {}
     for name in wanted:
         try:
-            figures = GROUPS[name](subject)
+            with progress(name):
+                figures = GROUPS[name](subject)
         except Inapplicable as reason:
             reasons[name] = str(reason)
             file.add_reason(name, str(reason))
         else:
-            file.add(name, figures, taken_with)
+            file.add(name, figures, always | {key: options[key] for key, groups in OPTIONS.items() if name in groups})
             rows = [{"figure": key, split: value} for key, value in figures.items() if not isinstance(value, list)]
             console.show(tables.as_rich(rows, title=name))
         if name == "likelihood":

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.conditions.condition import Condition
-from vae_runner.data.space import Batch, Space
+from vae_runner.data.space import Batch, Space, without_classes
 from vae_runner.errors import UserError
 
 SHOWN = 10  # class names in a message, at most
@@ -28,7 +28,8 @@ class Label(Condition):
         super().__init__(space)
         if space.classes is None:
             raise UserError(
-                f"condition={self.option}: this data has no class labels; type condition=none, or other data"
+                f"condition={self.option}: this data {without_classes(space.real_factors)}; "
+                f"type condition={'attributes' if space.real_factors else 'none'}, or other data"
             )
         self.classes = space.classes
         self.names = [*space.class_names] or [str(label) for label in range(space.classes)]

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from vae_runner.config.names import nearest, one_of
+from vae_runner.reporting.better import OF_A_FACTOR
 from vae_runner.reporting.published import KNOWN, OF_A_SPLIT
 
 NEAR = 0.8  # of a name to a known one, from which it is taken for it: an objective may have terms of any other name
@@ -23,7 +24,8 @@ def mistaken(figure: str) -> str | None:
     if bool(name) != bool(known):
         return f"must name a figure of {place}, as in {place}.{known[0]}" if known else f"{place} is a figure by itself"
     of_draws = known is OF_A_SPLIT and name.rpartition("_")[2].isdecimal()  # iw_bound_5
-    if name in known or (place, name[:9]) == ("usefulness", "ridge_r2_") or of_draws:
+    of_factor = place == "usefulness" and name.startswith((*OF_A_FACTOR, "chance_"))
+    if name in known or of_factor or of_draws:
         return None
     alike = get_close_matches(name, known, n=1, cutoff=NEAR)
     return f"{place} has no {name}; did you mean {place}.{alike[0]}?" if alike else None

@@ -24,6 +24,9 @@ Y_NAMES = ("y", "labels", "targets", "label", "target", "class")
 class ArraySource(Source):
     """Images (N, H, W), (N, C, H, W) or (N, H, W, C), or vectors (N, D), with or without labels and conditions.
 
+    Labels are classes (N,), or factors (N, F) in whole numbers; where a number is not whole they are real-valued
+    targets, factors (N, F) in float32.
+
     x, y: the names of the arrays (in a .csv y is the label's column); None finds `x_train`, `y_train`, `x_test`,
         `y_test` and `x_validation`, `y_validation`, or else one of `x`, `images`, `data` and `y`, `labels`, `targets`.
     c: the name of the array of conditions, numbers (N, A) or images; with `x_train` and so on, NAME_train and so on.
@@ -172,7 +175,10 @@ class ArraySource(Source):
     def _labels(
         self, named: dict[str, tuple[str, Any]], sizes: dict[str, int]
     ) -> tuple[dict[str, Tensor], int | None, list[str] | None]:
-        """Split -> labels (N,) counted from 0 with -1 for hidden, or factors (N, F); how many classes; their names."""
+        """Split -> labels (N,) counted from 0 with -1 for hidden, or factors (N, F); how many classes; their names.
+
+        Numbers of which one is not whole are real-valued targets: factors (N, F) in float32, of one column or more.
+        """
         labels = {}
         texts: list[str] | None = None
         for split, (name, value) in named.items():
@@ -191,11 +197,14 @@ class ArraySource(Source):
                     f"{self.origin}: labels {name} have shape {tuple(y.shape)} for {sizes[split]} examples; "
                     f"one label (or row of factors) for each is needed"
                 )
-            if y.is_floating_point() and not bool((y.isfinite() & (y == y.round())).all()):
-                raise UserError(f"{self.origin}: labels {name} must be whole numbers")
-            labels[split] = y.to(torch.long, copy=True)  # of a file that is mapped, for labels stay in memory
-        if len({y.ndim for y in labels.values()}) > 1:
+            self._refuse_unknown(name, y)
+            labels[split] = y
+        if len({y.shape[1:] for y in labels.values()}) > 1:
             raise UserError(f"{self.origin}: labels have one column in one split and several in another")
+        if any(y.is_floating_point() and bool((y != y.round()).any()) for y in labels.values()):
+            return {split: _columns(y).to(torch.float32, copy=True) for split, y in labels.items()}, None, None
+        # copied from a file that is mapped, for labels stay in memory
+        labels = {split: y.to(torch.long, copy=True) for split, y in labels.items()}
         if not labels or next(iter(labels.values())).ndim == 2:
             return labels, None, None
         if any(bool((y < -1).any()) for y in labels.values()):
@@ -207,6 +216,16 @@ class ArraySource(Source):
         # classes are counted without gaps, so labels such as 1 to 10 need no unused class
         counted = {split: torch.where(y < 0, y, torch.searchsorted(values, y)) for split, y in labels.items()}
         return counted, len(values), texts or [str(value) for value in values.tolist()]
+
+    def _refuse_unknown(self, name: str, y: Tensor) -> None:
+        """Raises UserError where a target is no number that float32 has."""
+        known = _columns(y).to(torch.float32).isfinite().all(1)
+        if not bool(known.all()):
+            first = int((~known).int().argmax())
+            what = "NaN" if bool(y[first].isnan().any()) else "infinite values (numbers above 3e38 count as such)"
+            raise UserError(
+                f"{self.origin}: {what} in targets {name} of example {first}, counted from 0; take it out of the file"
+            )
 
     def _tensor(self, name: str, value: Any) -> Tensor:
         if isinstance(value, Tensor):
@@ -245,6 +264,10 @@ class ArraySource(Source):
 def _blocks(split: Split) -> Iterable[Tensor]:
     assert isinstance(split, TensorSplit | StreamedSplit)
     return split.x.split(BLOCK) if isinstance(split, TensorSplit) else split.blocks()
+
+
+def _columns(y: Tensor) -> Tensor:
+    return y[:, None] if y.ndim == 1 else y
 
 
 def as_condition(c: Tensor) -> Tensor:

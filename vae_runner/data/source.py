@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.data.data import Data
-from vae_runner.data.space import Space
+from vae_runner.data.space import Space, without_classes
 from vae_runner.data.splits import SUPPORTS, Examples, Split, TensorSplit
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
@@ -21,7 +21,10 @@ SHOWN = 10  # class names in a message, at most
 
 @dataclass
 class Stored:
-    """What a source holds. A split of its own that it lacks is None; `classes` counts the labels over all splits."""
+    """What a source holds. A split of its own that it lacks is None; `classes` counts the labels over all splits.
+
+    factor_names: of the columns of y, where it is (N, F). categorical_factors: those whose values have no order.
+    """
 
     train: Examples
     test: Examples | None = None
@@ -29,6 +32,7 @@ class Stored:
     classes: int | None = None
     class_names: list[str] | None = None
     factor_names: list[str] | None = None
+    categorical_factors: tuple[int, ...] = ()
 
 
 class Source:
@@ -116,6 +120,8 @@ class Source:
                 stored.classes,
                 ragged=train.mask(torch.arange(1)) is not None,
                 factors=0 if y is None or y.ndim == 1 else y.shape[1],
+                categorical_factors=stored.categorical_factors,
+                real_factors=y is not None and y.is_floating_point(),
                 context=() if c is None else tuple(c.shape[1:]),
                 class_names=tuple(stored.class_names or ()),
             ),
@@ -148,7 +154,7 @@ class Source:
             return ()
         typed = f"data.leave_out=[{','.join(map(str, self.leave_out))}]"
         if stored.classes is None:
-            raise UserError(f"{typed}: {self.origin} has no class labels to leave out; type data.leave_out=null")
+            raise UserError(f"{typed}: {self.origin} {_without_classes(stored)} to leave out; type data.leave_out=null")
         names = stored.class_names or [str(label) for label in range(stored.classes)]
         for name in map(str, self.leave_out):
             if name not in names:
@@ -162,7 +168,9 @@ class Source:
     def _hide_labels(self, train: Split, stored: Stored, labels: int) -> Split:
         """The training examples with that many labels, on one split_seed a part of those of a larger number."""
         if stored.classes is None or not isinstance(train, TensorSplit | StreamedSplit) or train.y is None:
-            raise UserError(f"data.labels={labels}: {self.origin} has no class labels to keep; type data.labels=null")
+            raise UserError(
+                f"data.labels={labels}: {self.origin} {_without_classes(stored)} to keep; type data.labels=null"
+            )
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.split_seed))
         there = [label for label in range(stored.classes) if label not in self._left_out(stored)]
         members = [order[train.y[order] == label] for label in there]
@@ -209,6 +217,11 @@ class Source:
         if left_out and len(validation):
             validation = validation.subset(_of_other_classes(validation, torch.arange(len(validation)), left_out))
         return train, validation, test
+
+
+def _without_classes(stored: Stored) -> str:
+    y = getattr(stored.train, "y", None)
+    return without_classes(y is not None and y.is_floating_point())
 
 
 def _of_other_classes(examples: Examples, indices: Tensor, left_out: tuple[int, ...]) -> Tensor:

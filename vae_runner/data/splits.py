@@ -67,7 +67,8 @@ class Split(Examples, Protocol):
 class TensorSplit:
     """x (N, *shape), uint8, float32, or int64 tokens, with what each example has besides.
 
-    y: labels (N,) or factors (N, F). lengths: of sequences (N,), whose rest is padding. c: conditions (N, ...).
+    y: labels (N,) or factors (N, F), int64, or float32 where real-valued.
+    lengths: of sequences (N,), whose rest is padding. c: conditions (N, ...).
     """
 
     def __init__(

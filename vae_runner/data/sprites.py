@@ -16,6 +16,7 @@ from vae_runner.data.source import Source, Stored
 from vae_runner.errors import UserError
 
 FACTORS = ("shape", "scale", "orientation", "position_x", "position_y")
+CATEGORICAL = (0, 2)  # shapes are names, and the last orientation is next to the first
 SIZES = (3, 6, 40, 32, 32)
 SHAPES = ("square", "ellipse", "heart")
 SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -135,7 +136,8 @@ class Sprites(Source):
         places = torch.zeros(1, dtype=torch.long)
         for values, size in zip(self.values, SIZES, strict=True):
             places = (places[:, None] * size + values).flatten()
-        return Stored(train=SpriteSplit.of(places), factor_names=list(FACTORS))
+        train = SpriteSplit.of(places)
+        return Stored(train, factor_names=list(FACTORS), categorical_factors=CATEGORICAL)
 
 
 def _shape(name: str) -> int:

@@ -44,13 +44,19 @@ def require_room(key: str, window: int, origin: str, splits: Sequence[TensorSpli
 
 
 def windows(split: TensorSplit, window: int, stride: int) -> TensorSplit:
-    """Windows (n, window, ...) of one long sequence x (steps, ...); the label of one is the commonest of its steps'."""
+    """Windows (n, window, ...) of one long sequence x (steps, ...); the label of one is the commonest of its steps'.
+
+    Of real-valued targets it is their mean.
+    """
     x, y = split.x, split.y
     if not len(x):
         return TensorSplit(x.new_zeros(0, window, *x.shape[1:]), y)
     # views: overlapping windows take no memory of their own
     x = x.unfold(0, window, stride).movedim(-1, 1)
-    return TensorSplit(x, None if y is None else y.unfold(0, window, stride).mode(-1).values)
+    if y is None:
+        return TensorSplit(x)
+    steps = y.unfold(0, window, stride)
+    return TensorSplit(x, steps.mean(-1) if y.is_floating_point() else steps.mode(-1).values)
 
 
 def padded(parts: Mapping[str, Sequence[Tensor]]) -> dict[str, TensorSplit]:

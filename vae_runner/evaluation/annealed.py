@@ -20,6 +20,7 @@ from torch import Tensor
 from vae_runner.data.space import Batch
 from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.vae import repeated
+from vae_runner.reporting.progress import watched
 
 LEAPFROG_STEPS = 10
 TARGET, FASTER, SLOWER = 0.65, 1.02, 0.98  # acceptance that the step size is led to (Neal 2011, section 4.4), and how
@@ -62,7 +63,7 @@ def annealed(model: Any, batch: Batch, *, temperatures: int = 1000, chains: int 
     with torch.no_grad():
         log_px = log_likelihood(z)
     schedule = _schedule(temperatures)
-    for before, now in itertools.pairwise(schedule):
+    for before, now in watched(itertools.pairwise(schedule), temperatures, "temperatures"):
         log_w += (now - before) * log_px.double()
         z, log_px, moved = _transition(z, log_likelihood, log_prior, now, step_size)
         step_size = step_size * torch.where(moved, FASTER, SLOWER ** (TARGET / (1 - TARGET)))

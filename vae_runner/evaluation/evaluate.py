@@ -18,6 +18,7 @@ from vae_runner.data.splits import Split, mixed
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Level
+from vae_runner.reporting.progress import watched
 
 BLOCK = 1000  # examples at a time, or fewer, so that a block has at most
 VALUES = 2**21  # values: networks make tens of numbers of each
@@ -96,7 +97,8 @@ def evaluate(
         kl_units, codes, labels, estimate, seen = None, [], [], False, 0
         moments = Moments()
         informed: list[Level] = []  # of the first examples, which may take several blocks
-        for batch in data.batches(split, blocks(split, device, limit)):
+        indices = [*blocks(split, device, limit)]
+        for batch in watched(data.batches(split, indices), len(indices)):
             losses, evidence = objective.losses(model, batch, kl)
             figures = figures_of(losses, totals_of(losses), evidence)
             for name, value in figures.items():

@@ -20,12 +20,12 @@ def directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vae_runner"
 
 
-def kept(data: dict[str, Any], train: Callable[[], Features]) -> Features:
-    """The features kept for data of this config, or else those that `train` makes, which then are.
+def kept(data: dict[str, Any], steps: int, train: Callable[[], Features]) -> Features:
+    """The features kept for data of this config and so many steps, or else those that `train` makes, which then are.
 
     What cannot be read is made anew; where nothing can be written, nothing is kept.
     """
-    path = directory() / f"features-{key_of(data)}.pt"
+    path = directory() / f"features-{key_of(data)}-{steps}.pt"
     if path.is_file():
         try:
             return features.load(path)

@@ -17,6 +17,7 @@ from vae_runner.data.splits import Split, mixed
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved
+from vae_runner.reporting.progress import watched
 
 BLOCK = 50  # examples at a time: fixed, so that each draws the same noise however many are asked for
 ROWS = 10_000  # examples times draws that are decoded at once
@@ -38,7 +39,7 @@ def bounds(
         if not isinstance(split, StreamedSplit):
             batches = iter([*batches])  # so that what a corruption draws does not depend on K either
         found: list[dict[int, Tensor]] = []
-        for batch in batches:
+        for batch in watched(batches, len(blocks)):
             if not found and not model(batch).has_density:
                 raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
             log_w = log_weights(model, batch, samples)

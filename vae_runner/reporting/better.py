@@ -15,7 +15,7 @@ HIGHER_IS_BETTER = (
     *("average_precision_negative_elbo", "average_precision_negative_log_likelihood"),
     *("average_precision_distortion", "average_precision_reconstruction_error"),
 )
-OF_A_FACTOR = "ridge_r2_"  # with the factor's name behind it
+OF_A_FACTOR = ("ridge_r2_", "linear_probe_accuracy_")  # with the factor's name behind it
 
 
 def is_better_high(figure: str) -> bool:

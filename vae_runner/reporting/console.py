@@ -59,7 +59,7 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         live = getattr(record, "live", None)  # None where it is not about progress
-        if live is not None and (console.shared or _name.get() or (live and _is_live())):
+        if live is not None and (console.shared or _name.get() or (live and is_live())):
             return
         style = STYLES.get(record.levelno)
         prefix = self.prefix + _name.get() + (f"{record.levelname.lower()}: " if style else "")
@@ -166,7 +166,7 @@ class Progress:
         self.step = start
         self._steps_per_epoch = steps_per_epoch
         self._interval = interval
-        self._refresh = refresh if _is_live() else interval
+        self._refresh = refresh if is_live() else interval
         self._figures: dict[str, float] = {}
         now = time.monotonic()
         # the rate is that of the last marks, so that it follows a machine that slows down
@@ -177,7 +177,7 @@ class Progress:
         self._live: Live | None = None
 
     def __enter__(self) -> "Progress":
-        if _is_live():
+        if is_live():
             from rich.live import Live
 
             self._live = Live(self._bar(), console=console, auto_refresh=False)
@@ -268,5 +268,6 @@ class Progress:
         return bar
 
 
-def _is_live() -> bool:
+def is_live() -> bool:
+    """Whether somebody looks at a terminal that has room for lines which move."""
     return console.is_terminal and not console.is_dumb_terminal and not console.shared and not _name.get()

@@ -26,6 +26,7 @@ KNOWN = {
         *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
         *("log_likelihood_standard_error", "annealed_log_likelihood_standard_error", "annealed_acceptance"),
         *("log_likelihood_of_these", "annealed_examples", "draws", "examples"),
+        *("annealed_steps", "annealed_chains"),
     ),
     "latents": (
         *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "examples"),
@@ -35,12 +36,12 @@ KNOWN = {
     "samples": (
         *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
         *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
-        *("copies_share_of_held_out", "copies_quantile", "features_accuracy", "samples", "neighbours"),
+        *("copies_share_of_held_out", "copies_quantile", "features_accuracy", "feature_steps", "samples", "neighbours"),
     ),
     "usefulness": (
         *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
         *("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette", "training_codes"),
-        *("ridge_r2", "ridge_strength"),
+        *("ridge_r2", "ridge_strength", "validation_codes", "test_codes"),
     ),
     "disentanglement": (
         *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
@@ -161,7 +162,7 @@ def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
 def _fewer(place: str, name: str, group: Mapping[str, Any]) -> str:
     """Of a figure of evaluation.json, how many draws it is of where they are few, and examples where not of all."""
     few = []
-    draws, examples, is_part = group.get("draws"), group.get("examples"), False
+    draws, examples, is_part = group.get("draws"), group.get("examples", group.get("test_codes")), False
     if examples is not None:
         is_part = examples == (group.get("taken_with") or {}).get("limit")
     if place == "likelihood":

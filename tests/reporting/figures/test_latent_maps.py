@@ -46,6 +46,32 @@ def test_many_classes_factors_and_no_labels_are_mapped(labels):
     assert (image.max(-1) - image.min(-1)).max() > 50
 
 
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("low", [-5.5, 0.25])
+def test_real_values_are_colours_of_a_scale_that_reaches_from_the_least_to_the_greatest(monkeypatch, dimensions, low):
+    from matplotlib import colormaps
+
+    from vae_runner.reporting.figures import latent_maps
+
+    seen = []
+    monkeypatch.setattr(latent_maps, "image_of", seen.append)
+    codes, targets = torch.randn(60, dimensions), torch.stack([torch.linspace(low, low + 2, 60), torch.zeros(60)], 1)
+    draw = figures.latent_map_3d if dimensions == 3 else figures.latent_map
+    draw(codes, targets, factor="depth")
+    (figure,) = seen
+    panel, scale = figure.axes[0], figure.axes[-1]
+    assert scale.get_ylabel() == "depth"
+    assert scale.get_ylim() == pytest.approx((low, low + 2))
+    if dimensions > 1:
+        figure.canvas.draw()
+        assert panel.collections[0].get_array().data == pytest.approx(targets[:, 0].numpy())
+    else:
+        fifths = [colormaps["viridis"](place)[:3] for place in (5.5 / 59, 17.5 / 59, 29.5 / 59, 41.5 / 59, 53.5 / 59)]
+        drawn = dict.fromkeys(bar.get_facecolor()[:3] for bar in panel.patches)
+        assert np.allclose(list(drawn), fifths, atol=0.01)
+        assert sum(bar.get_height() for bar in panel.patches) == 60
+
+
 def test_codes_that_are_not_finite_are_left_out():
     codes = torch.randn(10, 2)
     with_nan = torch.cat([codes, torch.full((1, 2), float("nan"))])
@@ -105,7 +131,7 @@ def test_the_legend_and_the_bar_name_the_factor_that_colours_stand_for(draw, mon
     seen = []
     monkeypatch.setattr(latent_maps, "image_of", seen.append)
     for values in (3, 40):
-        draw(torch.randn(80, 3), torch.stack([torch.arange(80) % values, torch.zeros(80)], 1), factor="scale")
+        draw(torch.randn(80, 3), torch.stack([torch.arange(80) % values, torch.zeros(80).long()], 1), factor="scale")
     few, many = seen
     assert few.legends[0].get_title().get_text() == "scale"
     assert many.axes[-1].get_ylabel() == "scale"

@@ -80,6 +80,7 @@ class CelebA(Published):
             validation=splits["validation"],
             test=splits["test"],
             factor_names=attribute_names,
+            categorical_factors=tuple(range(len(attribute_names))),
         )
 
 

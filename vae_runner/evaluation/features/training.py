@@ -11,6 +11,7 @@ from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import exact, finite
 from vae_runner.evaluation.features.networks import BLOCK, WIDTH, Components, Features, Network, frozen, values_of
 from vae_runner.evaluation.features.summaries import Summaries, is_summed_up, summaries
+from vae_runner.reporting.progress import watched
 
 BATCH = 128
 RATE = 2e-3  # of Adam at the start; it falls to zero along a cosine
@@ -77,7 +78,7 @@ def _trained(x: Tensor, y: Tensor | None, outputs: int, seed: int, steps: int, h
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
     size = min(BATCH if y is not None else BATCH // outputs, len(train))
     waiting = train[:0]
-    for step in range(steps):
+    for step in watched(range(steps), steps, "steps of training the features"):
         if len(waiting) < size:  # whole passes, each in an order of its own
             waiting = train[torch.randperm(len(train), generator=generator)]
         values, classes = batch(waiting[:size])

@@ -5,16 +5,16 @@ from typing import Any
 from vae_runner.evaluation.disentanglement import scores
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 
-EXAMPLES = 10_000
-BINS = 20
-
 
 def disentanglement(subject: Subject) -> dict[str, Any]:
     """Scores of the means of q(z|x), by the conventions of `vae_runner.evaluation.disentanglement`."""
     if not subject.space.factors:
         raise Inapplicable("the data has no known factors")
-    codes, factors = subject.codes(most=EXAMPLES)
-    if factors is None or factors.is_floating_point():
-        raise Inapplicable("the factors are not whole numbers")
-    found = said(lambda: scores(codes, factors, bins=BINS, seed=subject.seed))
-    return {**found, "bins": BINS, "examples": len(codes)}
+    if subject.space.real_factors:
+        raise Inapplicable("the targets are real-valued: these scores are of factors in whole numbers")
+    settings = subject.settings
+    codes, factors = subject.codes(most=settings.scored)
+    assert factors is not None
+    categorical = subject.space.categorical_factors
+    found = said(lambda: scores(codes, factors, bins=settings.bins, seed=subject.seed, categorical=categorical))
+    return {**found, "bins": settings.bins, "examples": len(codes)}

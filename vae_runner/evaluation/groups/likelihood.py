@@ -109,6 +109,8 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         "annealed_log_likelihood": float(found.log_likelihood.mean()),
         "annealed_log_likelihood_standard_error": _standard_error(found.log_likelihood),
         "annealed_acceptance": found.acceptance,
+        "annealed_steps": settings.temperatures,
+        "annealed_chains": settings.chains,
         "annealed_examples": len(batch),
         "log_likelihood_of_these": float(weighted.mean()),
     }

@@ -21,7 +21,6 @@ from vae_runner.evaluation.sharpness import sharpness_ratio
 
 TRAINING = 100_000  # training examples among which copies are looked for, at most
 QUANTILE = 0.01  # of distances from held-out examples to training examples, below which a sample counts as a copy
-NEIGHBOURS = 5  # of precision, recall, density and coverage
 
 
 def samples(subject: Subject) -> dict[str, Any]:
@@ -35,10 +34,10 @@ def _compared(subject: Subject) -> dict[str, Any]:
             raise Inapplicable("values are missing from the examples and not from samples, which would tell them apart")
         examples.append((to_its_end(batch, subject.space).cpu(), batch.c))
     data = torch.cat([x for x, _ in examples])
-    if len(data) <= NEIGHBOURS:
-        raise Inapplicable(
-            f"{len(data)} examples are too few to compare: {NEIGHBOURS + 1} are needed, by limit=, generated="
-        )
+    settings = subject.settings
+    if len(data) <= settings.neighbours:
+        needed = f"{settings.neighbours + 1} are needed for neighbours={settings.neighbours}, by limit=, generated="
+        raise Inapplicable(f"{len(data)} examples are too few to compare: {needed}")
     conditions = None if examples[0][1] is None else torch.cat([c for _, c in examples if c is not None])
     with subject.preserved():
         blocks = sample_blocks(subject.model, len(data), conditions, draw=shown_as(subject.space))
@@ -46,7 +45,7 @@ def _compared(subject: Subject) -> dict[str, Any]:
     features = subject.features
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
-    neighbours = precision_recall(of_data, of_samples, k=NEIGHBOURS)
+    neighbours = precision_recall(of_data, of_samples, k=settings.neighbours)
     return {
         "frechet_distance": frechet_distance(of_data, of_samples),
         "kernel_distance": kernel.mean,
@@ -60,8 +59,9 @@ def _compared(subject: Subject) -> dict[str, Any]:
         **_copies(subject, of_samples, of_data),
         "features": features.name,
         "features_accuracy": features.accuracy,
+        "feature_steps": None if features.accuracy is None else settings.feature_steps,
         "samples": len(drawn),
-        "neighbours": NEIGHBOURS,
+        "neighbours": settings.neighbours,
     }
 
 

@@ -14,6 +14,7 @@ from vae_runner.data.splits import Split, mixed
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Preserved, blocks
 from vae_runner.evaluation.features import Features
+from vae_runner.reporting.progress import watched
 
 
 class Inapplicable(Exception):
@@ -25,8 +26,10 @@ class Settings:
     """weights: K of the importance-weighted likelihood, None for as many as take about a minute, 5,000 at most.
 
     temperatures: of annealed importance sampling, 0 for none, on `annealed_examples` with `chains` each.
-    samples: drawn from the model, and as many examples they are held against, at most. codes: of examples whose
-    aggregate posterior is taken apart. probes: training codes that readers of codes are fitted to, at most.
+    samples: drawn from the model, and as many examples they are held against, at most, by `neighbours` of each.
+    feature_steps: that the features they are compared in were trained for. codes: of examples whose aggregate posterior
+    is taken apart. probes: training codes that readers of codes are fitted to, at most. scored: codes that are held
+    against factors, at most, in `bins`.
     """
 
     weights: int | None = None
@@ -34,8 +37,12 @@ class Settings:
     annealed_examples: int = 100
     chains: int = 16
     samples: int = 2000
+    neighbours: int = 5
+    feature_steps: int = 500
     codes: int = 2000
     probes: int = 5000
+    scored: int = 10_000
+    bins: int = 20
 
 
 @dataclass
@@ -74,8 +81,8 @@ class Subject:
         chosen = self.split if split is None else split
         limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        indices = blocks(chosen, self.device, min(limits) if limits else None)
-        return self.data.batches(chosen, indices, generator)
+        indices = [*blocks(chosen, self.device, min(limits) if limits else None)]
+        return watched(self.data.batches(chosen, indices, generator), len(indices))
 
     def codes(self, split: Split | None = None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
         """Codes (N, D), means of q(z|x) of all levels side by side, and the labels of their examples, on the CPU."""
@@ -86,12 +93,13 @@ class Subject:
                 labels.append(None if batch.y is None else batch.y.cpu())
         return torch.cat(codes), None if labels[0] is None else torch.cat(labels)  # type: ignore[arg-type]
 
-    def coded(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Codes and labels of train, validation and test examples, for readers of codes: `most` whose label is told.
+    def coded(self, probes: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Codes and labels of train, validation and test examples whose label is told, for readers of codes.
 
-        Raises Inapplicable where one of these splits has no examples, or examples no labels.
+        Of train and validation there are `probes` at most, of test as many as are evaluated. Raises Inapplicable where
+        one of these splits has no examples, or examples no labels.
         """
-        for name in ("train", "validation", "test"):
+        for name, most in (("train", probes), ("validation", probes), ("test", self.limit)):
             split = getattr(self.data, name)
             if not len(split):
                 raise Inapplicable(f"there are no {name} examples")

@@ -7,7 +7,7 @@ from vae_runner.evaluation.probes import Coded, clusters, knn_probe, linear_prob
 
 
 def usefulness(subject: Subject) -> dict[str, Any]:
-    """Accuracies of classes, or R^2 of factors."""
+    """Accuracies of classes; of factors R^2, and accuracies of those whose values have no order."""
     splits = [Coded(*part) for part in subject.coded(subject.settings.probes)]
     if subject.space.factors:
         return said(lambda: _of_factors(subject, splits))
@@ -28,16 +28,45 @@ def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
         "clusters_adjusted_rand": found.adjusted_rand,
         "clusters_normalised_information": found.normalised_information,
         "clusters_silhouette": found.silhouette,
-        "training_codes": len(splits[0].codes),
+        **_counts(splits),
     }
 
 
 def _of_factors(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
-    ridge = ridge_probe(*(Coded(codes, factors.float()) for codes, factors in splits))
-    names = subject.data.factor_names or [str(i) for i in range(len(ridge.by_target))]
+    names = subject.data.factor_names or [str(i) for i in range(subject.space.factors)]
+    categorical = [i for i in range(len(names)) if i in subject.space.categorical_factors]
+    ordered = [i for i in range(len(names)) if i not in categorical]
+    varying = {i for i in range(len(names)) if all(len(part.targets[:, i].unique()) > 1 for part in splits)}
+    if not varying:
+        raise Inapplicable("no factor has two values in each of training, validation and test")
+    figures: dict[str, Any] = {}
+    if varying.intersection(ordered):
+        ridge = ridge_probe(*(Coded(codes, factors[:, ordered].float()) for codes, factors in splits))
+        found = {i: score if i in varying else None for i, score in zip(ordered, ridge.by_target, strict=True)}
+        figures["ridge_r2"] = _mean(found)
+        figures |= {f"ridge_r2_{names[i]}": score for i, score in found.items()}
+        figures["ridge_strength"] = ridge.chosen
+    if varying.intersection(categorical):
+        probes = {
+            i: linear_probe(*(Coded(codes, factors[:, i]) for codes, factors in splits)) if i in varying else None
+            for i in categorical
+        }
+        for name, of_probe in (("linear_probe_accuracy", "score"), ("chance", "chance")):
+            found = {i: getattr(probe, of_probe, None) for i, probe in probes.items()}
+            figures[name] = _mean(found)
+            figures |= {f"{name}_{names[i]}": value for i, value in found.items()}
     return {
-        "ridge_r2": ridge.score,
-        **{f"ridge_r2_{name}": score for name, score in zip(names, ridge.by_target, strict=True)},
-        "ridge_strength": ridge.chosen,
-        "training_codes": len(splits[0].codes),
+        **figures,
+        **_counts(splits),
     }
+
+
+def _counts(splits: list[Coded]) -> dict[str, int]:
+    train, validation, test = (len(part.codes) for part in splits)
+    return {"training_codes": train, "validation_codes": validation, "test_codes": test}
+
+
+def _mean(found: dict[int, float | None]) -> float:
+    """Over the factors that vary."""
+    known = [value for value in found.values() if value is not None]
+    return sum(known) / len(known)

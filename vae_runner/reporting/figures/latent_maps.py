@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ALIKE = 4.0  # times the smallest spread, up to which the largest is drawn on the same scale
 VIEWS = (-60.0, 30.0)  # degrees around the vertical axis: what one view hides the other shows
+FIFTHS = 5
 ZOOM = 0.75  # of the axes in their place, which leaves room for their names
 
 
@@ -30,8 +31,8 @@ def latent_map(
 
     codes: (N, *latent), flattened; two dimensions are shown as they are, more through their first two principal
     components, one as a histogram. labels: (N,) classes, or (N, F) factors of which the first is shown, which `factor`
-    names; a negative class is hidden and drawn in grey. prior: samples from the prior (M, *latent), grey crosses behind
-    the codes.
+    names, of real values where they are in floating point; a negative class is hidden and drawn in grey. prior:
+    samples from the prior (M, *latent), grey crosses behind the codes.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -159,6 +160,9 @@ def _draw_codes(
     """The points (N, D) in each panel, which has as many dimensions; one legend for all. bins: of one dimension."""
     from matplotlib import colormaps
 
+    if coloured and classes.dtype.kind == "f" and len(classes):
+        _draw_values(figure, panels, points, classes, factor, bins)
+        return
     groups = [int(group) for group in np.unique(classes)]
     shown = [group for group in groups if group >= 0]
     many = len(shown) > LEGEND_ENTRIES
@@ -174,21 +178,58 @@ def _draw_codes(
             if points.shape[1] == 1:
                 axes.hist(members[:, 0], bins=bins, color=colour, label=label, alpha=0.6)
             else:
-                size = float(np.clip(20000 / max(len(points), 1), 3, 25))
-                axes.scatter(*members.T, s=size, color=colour, label=label, alpha=0.7, linewidths=0)
-    is_laid_out = figure.get_layout_engine() is not None  # then room is made for what stands beside the panels
+                axes.scatter(*members.T, s=_size(points), color=colour, label=label, alpha=0.7, linewidths=0)
     if coloured and many:
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-
-        room: dict[str, Any] = {"ax": list(panels)}
-        if not is_laid_out:
-            room = {"cax": figure.add_axes((0.93, 0.2, 0.015, 0.6))}
-        figure.colorbar(ScalarMappable(Normalize(shown[0], shown[-1]), palette), label=factor or "class", **room)
+        _add_scale(figure, panels, palette, (shown[0], shown[-1]), factor or "class")
     elif coloured and groups:
         entries, names = panels[0].get_legend_handles_labels()
-        where: Any = "outside right center" if is_laid_out else "center right"
+        where: Any = "outside right center" if _is_laid_out(figure) else "center right"
         figure.legend(entries, names, title=factor, loc=where, frameon=False, markerscale=2)
+
+
+def _draw_values(
+    figure: "Figure",
+    panels: "Sequence[Any]",
+    points: np.ndarray,
+    values: np.ndarray,
+    factor: str | None,
+    bins: Sequence[float] | None,
+) -> None:
+    """The points (N, D), each of the colour of its real value (N,); histograms are of fifths of the values."""
+    from matplotlib import colormaps
+
+    palette, limits = colormaps["viridis"], (float(values.min()), float(values.max()))
+    for axes in panels:
+        if points.shape[1] == 1:
+            for part in np.array_split(np.argsort(values), FIFTHS):
+                place = (values[part].mean() - limits[0]) / max(limits[1] - limits[0], 1e-30) if len(part) else 0.0
+                axes.hist(points[part, 0], bins=bins, color=palette(float(place)), alpha=0.6)
+        else:
+            colours: dict[str, Any] = {"c": values, "cmap": palette, "vmin": limits[0], "vmax": limits[1]}
+            axes.scatter(*points.T, s=_size(points), alpha=0.7, linewidths=0, **colours)
+    _add_scale(figure, panels, palette, limits, factor or "target")
+
+
+def _add_scale(
+    figure: "Figure", panels: "Sequence[Any]", palette: Any, limits: tuple[float, float], label: str
+) -> None:
+    """A bar of the colours from the one limit to the other."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    room: dict[str, Any] = {"ax": list(panels)}
+    if not _is_laid_out(figure):
+        room = {"cax": figure.add_axes((0.93, 0.2, 0.015, 0.6))}
+    figure.colorbar(ScalarMappable(Normalize(*limits), palette), label=label, **room)
+
+
+def _is_laid_out(figure: "Figure") -> bool:
+    """Whether room is made for what stands beside the panels."""
+    return figure.get_layout_engine() is not None
+
+
+def _size(points: np.ndarray) -> float:
+    return float(np.clip(20000 / max(len(points), 1), 3, 25))
 
 
 def _vectors(values: Values) -> np.ndarray:
