@@ -12,6 +12,7 @@ from tests.commands.conftest import RUNS
 from vae_runner.cli import main
 from vae_runner.commands.evaluate import evaluate
 from vae_runner.config.figures import mistaken
+from vae_runner.data.splits import mixed
 from vae_runner.evaluation.groups import GROUPS, Settings
 from vae_runner.reporting import console
 from vae_runner.reporting.published import KNOWN
@@ -273,13 +274,16 @@ def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
 
 def test_where_a_limit_leaves_no_anomalies_the_smallest_that_does_is_told(tmp_path):
     x, y = np.random.default_rng(0).random((60, 8, 8), dtype=np.float32), np.arange(60) % 3
-    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x, y_test=np.sort(y))
+    rare = np.where(
+        np.isin(np.arange(60), mixed(60)[[5, 8, 29]].numpy()), 2, 0
+    )  # in the order of examples 6th, 9th, 30th
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x, y_test=rare)
     run = tmp_path / "run"
     data = ["data=arrays", f"data.path={tmp_path / 'x.npz'}", "data.leave_out=[2]"]
     assert main(["train", *data, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
-    few = evaluated(run, "limit=40", only="anomaly")["not_taken"]["anomaly"]
-    assert few.endswith("is of a class that was left out; for two of them, type limit=42 or more")
-    assert evaluated(run, "limit=42", only="anomaly")["anomaly"]["anomalies"] == 2
+    few = evaluated(run, "limit=4", only="anomaly")["not_taken"]["anomaly"]
+    assert few.endswith("is of a class that was left out; for two of them, type limit=9 or more")
+    assert evaluated(run, "limit=9", only="anomaly")["anomaly"]["anomalies"] == 2
 
 
 def test_figures_of_groups_do_not_change_from_one_time_to_the_next(trained):

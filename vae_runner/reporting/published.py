@@ -36,7 +36,8 @@ KNOWN = {
     "samples": (
         *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
         *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
-        *("copies_share_of_held_out", "copies_quantile", "features_accuracy", "feature_steps", "samples", "neighbours"),
+        *("copies_share_of_held_out", "copies_quantile", "copies_looked_for_in", "features_accuracy", "feature_steps"),
+        *("samples", "neighbours"),
     ),
     "usefulness": (
         *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
