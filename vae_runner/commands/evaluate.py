@@ -226,8 +226,8 @@ def _features(opened: Opened, inception: str | None, steps: int) -> "Callable[[]
 
     Raises UserError where the file cannot be used.
     """
-    import torch
 
+    from vae_runner.data.splits import mixed
     from vae_runner.data.streamed import StreamedSplit
     from vae_runner.evaluation import features, kept
 
@@ -240,7 +240,7 @@ def _features(opened: Opened, inception: str | None, steps: int) -> "Callable[[]
         print("training a network on the data, to compare samples in its features")
         train = run.data.train
         n = min(len(train), STREAMED_FEATURES) if isinstance(train, StreamedSplit) else len(train)
-        indices = torch.arange(n, device=run.device)
+        indices = mixed(len(train))[:n].to(run.device)
         with opened.preserved():
             batch = run.data.batch(train, indices)
         space = run.model.space
