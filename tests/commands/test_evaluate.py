@@ -7,8 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.commands.conftest import RUNS
+from tests.reporting.figures.drawn import shows
 from vae_runner.cli import main
 from vae_runner.commands.evaluate import evaluate
 from vae_runner.config.figures import mistaken
@@ -64,8 +66,24 @@ def test_another_seed_draws_other_latents(trained):
 
 def test_the_kl_of_the_units_adds_up(trained):
     written = evaluated(trained("spatial"))
-    assert sum(written["kl_units"]["test"]) == pytest.approx(written["test"]["kl"], rel=1e-5)
-    assert len(written["kl_units"]["test"]) == 3
+    (units,) = written["kl_units"]["test"]
+    assert sum(units) == pytest.approx(written["test"]["kl"], rel=1e-5)
+    assert len(units) == 3
+
+
+def test_the_kl_of_each_level_is_told_and_drawn_by_itself(copied):
+    run = copied("levels")
+    written = evaluated(run)
+    below, above = written["kl_units"]["test"]
+    assert (len(below), len(above)) == (3, 1)
+    assert sum(below) == pytest.approx(written["test"]["level_1_kl"], rel=1e-5)
+    assert sum(above) == pytest.approx(written["test"]["level_2_kl"], rel=1e-5)
+    for picture in ("evaluation/kl_units_test.png", "kl_units.png"):
+        assert shows(Image.open(run / "images" / picture), "tab:orange"), "the second level has a colour of its own"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    validation = next(line for line in lines if line["split"] == "validation")
+    assert [len(units) for units in validation["kl_units"]] == [3, 1]
+    assert all({"level_1_kl", "level_2_kl"} <= line.keys() for line in lines)
 
 
 def test_an_autoencoder_has_no_elbo(trained):

@@ -20,7 +20,8 @@ OF_A_FACTOR = ("ridge_r2_", "linear_probe_accuracy_")  # with the factor's name 
 
 def is_better_high(figure: str) -> bool:
     """Of a figure by its name without its split, with the number of draws that it is of or without."""
-    return without_draws(figure) in HIGHER_IS_BETTER or figure.startswith(OF_A_FACTOR)
+    name = re.sub(r"^level_\d+_", "", figure)  # of one level of a ladder
+    return without_draws(name) in HIGHER_IS_BETTER or name.startswith(OF_A_FACTOR)
 
 
 def without_draws(figure: str) -> str:
