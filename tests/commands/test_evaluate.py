@@ -483,9 +483,47 @@ def test_every_group_answers_for_other_kinds_of_models(variant, tmp_path):
     written = evaluated(run, "samples=2", "annealed=2", only="likelihood,latents,reconstruction")
     assert "reconstruction" in written
     assert {"likelihood", "latents"} <= {*written, *written["not_taken"]}
-    # chains start from the prior alone, and a latent for each step hangs on the steps before
-    has_density = "likelihood" in written
-    assert not has_density or (written["likelihood"]["annealed_log_likelihood"] is None) == (variant == "vrnn")
+    reason = {"vrnn": "the latents of a step follow from", "vq_vae": "some latents are one of a few choices"}
+    annealed = written["likelihood"]["annealed_log_likelihood"]
+    assert (annealed is None) == (variant in reason)
+    if variant in reason:
+        assert written["likelihood"]["annealed_not_taken"].startswith(reason[variant])
+    if variant == "vrnn":
+        assert written["not_taken"]["latents"].startswith("the latents of a step follow from draws of those before")
+
+
+@pytest.mark.parametrize(
+    ("posterior", "why"),
+    [
+        (["posterior=hyperspherical", "prior=uniform"], "the latents lie on a sphere"),
+        (["posterior=categorical", "prior=uniform"], "some latents are one of a few choices"),
+        (["posterior=joint", "prior=uniform", "latent_dim=14"], "some latents are one of a few choices"),
+    ],
+)
+def test_chains_are_not_let_loose_where_they_would_leave_the_latents(posterior, why, tmp_path):
+    run = tmp_path / "run"
+    assert main(["train", *posterior, "architecture.width=8", "trainer=debug", f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, "samples=2", "annealed=2", only="likelihood")["likelihood"]
+    assert found["annealed_log_likelihood"] is None
+    assert found["annealed_not_taken"].startswith(why)
+    assert math.isfinite(found["log_likelihood"])
+
+
+def test_codes_of_a_codebook_have_one_bound_however_many_draws_are_asked_for(tmp_path):
+    run = tmp_path / "run"
+    small = ["variant=vq_vae", "architecture.width=8", "trainer=debug"]
+    assert main(["train", *small, f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, "samples=20", only="likelihood")
+    found = written["likelihood"]
+    # the figures of training are of the same codes, and nothing is drawn
+    assert found["elbo"] == pytest.approx(written["test"]["elbo"], rel=1e-5)
+    assert found["log_likelihood"] is None
+    assert "all draws are the same one" in found["log_likelihood_not_taken"]
+    assert found["draws"] == 1
+    assert "bounds" not in found
+    assert "bounds_test" not in pictures(run)
+    numbers = {name for name, value in found.items() if isinstance(value, int | float)}
+    assert numbers <= set(KNOWN["likelihood"])
 
 
 @pytest.mark.parametrize(("prior", "answers"), [("normal", True), ("mixture", True), ("vamp", True), ("flow", False)])

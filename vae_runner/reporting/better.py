@@ -4,7 +4,7 @@ import re
 
 HIGHER_IS_BETTER = (
     *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
-    *("latents_mutual_information", "codebook_perplexity"),
+    *("latents_mutual_information", "likelihood_elbo", "codebook_perplexity"),
     *("log_likelihood", "log_likelihood_per_step", "log_likelihood_of_these", "annealed_log_likelihood"),
     *("psnr", "ssim"),
     *("precision", "recall", "density", "coverage", "classes_present", "confident_share", "sharpness_ratio"),

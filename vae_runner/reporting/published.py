@@ -25,7 +25,7 @@ KNOWN = {
     "likelihood": (
         *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
         *("log_likelihood_standard_error", "annealed_log_likelihood_standard_error", "annealed_acceptance"),
-        *("log_likelihood_of_these", "annealed_examples", "draws", "examples"),
+        *("log_likelihood_of_these", "annealed_examples", "elbo", "elbo_standard_error", "draws", "examples"),
         *("annealed_steps", "annealed_chains"),
     ),
     "latents": (

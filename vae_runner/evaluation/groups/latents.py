@@ -9,6 +9,7 @@ from vae_runner.distributions.priors.mixture import GaussianMixture
 from vae_runner.distributions.priors.vamp import MixtureOfPosteriors
 from vae_runner.evaluation.aggregate_posterior import decompose
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
+from vae_runner.models.path import Path
 
 OF_ALL_CONDITIONS = (StandardNormal, GaussianMixture, MixtureOfPosteriors)  # priors, whatever a model is told
 COLLAPSED = 0.01  # mutual information with x, in nats, below which a unit says nothing
@@ -16,13 +17,13 @@ COLLAPSED = 0.01  # mutual information with x, in nats, below which a unit says 
 
 def latents(subject: Subject) -> dict[str, Any]:
     """The KL of the top level in its parts, in nats, with standard errors over draws; units by I(x; z_d)."""
-    if not hasattr(subject.model, "infer"):
-        raise Inapplicable("its latents follow from each other step by step: there is no one posterior to take apart")
     found, prior = [], None
     with subject.preserved():
         for batch in subject.batches(most=subject.settings.codes):
             top = subject.model.infer(batch)[-1]
-            if not isinstance(top.q, DiagonalGaussian) or top.per_sample:
+            if isinstance(top.q, Path):
+                raise Inapplicable("the latents of a step follow from draws of those before: q(z|x) has no one density")
+            if not isinstance(top.q, DiagonalGaussian):
                 raise Inapplicable("the aggregate posterior is taken apart for Gaussian posteriors only")
             if subject.model.condition is not None and not isinstance(top.p, OF_ALL_CONDITIONS):
                 raise Inapplicable("the prior depends on the condition: there is no one aggregate posterior")
