@@ -131,6 +131,21 @@ def test_the_bounds_grow_with_their_draws_and_end_at_the_likelihood(trained):
     assert "bounds_test" not in pictures(run)
 
 
+def test_rate_and_distortion_are_the_terms_of_the_bound(trained):
+    written = evaluated(trained("vae"), "samples=100", only="likelihood,reconstruction")
+    found, test, likelihood = written["reconstruction"], written["test"], written["likelihood"]
+    assert found["rate"] == pytest.approx(test["kl"], rel=1e-5)
+    assert found["distortion"] == pytest.approx(-test["log_px"], abs=3 * test["elbo_standard_error"])
+    assert found["rate"] + found["distortion"] > -likelihood["log_likelihood"]
+    of_one_draw = likelihood["bounds"][0]
+    assert test["elbo_standard_error"] == pytest.approx(of_one_draw["standard_error"], rel=0.1)
+    numbers = {name for name, value in found.items() if isinstance(value, int | float)}
+    assert numbers <= set(KNOWN["reconstruction"])
+    of_codes = evaluated(trained("ae"), only="reconstruction")["reconstruction"]
+    assert of_codes["rate"] is None
+    assert of_codes["distortion"] == pytest.approx(of_codes["distortion_at_mean"], rel=1e-5)
+
+
 @pytest.mark.parametrize(("latent_dim", "drawn"), [(2, False), (3, True), (5, True)])
 def test_codes_are_mapped_in_three_dimensions_where_they_have_as_many(latent_dim, drawn, tmp_path):
     run = tmp_path / "run"

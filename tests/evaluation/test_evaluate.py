@@ -66,6 +66,24 @@ def test_the_bound_is_the_log_likelihood_less_the_kl():
     assert result["loss"] == pytest.approx(-result["log_px"] + 4 * result["kl"], rel=1e-5)
 
 
+def test_the_standard_error_of_the_bound_is_over_examples(monkeypatch):
+    experiment = experiment_of("likelihood.scale=1", "likelihood=gaussian")
+    with torch.no_grad():  # posteriors without noise, so that the bound of an example can be found again
+        experiment.model.posterior_heads[0].bias[4:] = -30
+        experiment.model.posterior_heads[0].weight[4:] = 0
+    batch = experiment.data.batch(experiment.data.train, torch.arange(len(experiment.data.train)))
+    with torch.no_grad():
+        q = torch.distributions.Normal(experiment.model.eval().encode(batch)[0], math.exp(-15))
+        kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
+        x = torch.distributions.Normal(experiment.model.reconstruct(batch), 1)
+        bounds = (x.log_prob(batch.x).flatten(1).sum(1) - kl).numpy()
+    for block in (1000, 77):
+        monkeypatch.setattr(module, "BLOCK", block)
+        found = figures(experiment).figures
+        assert found["elbo"] == pytest.approx(bounds.mean(), rel=1e-4)
+        assert found["elbo_standard_error"] == pytest.approx(bounds.std(ddof=1) / len(bounds) ** 0.5, rel=1e-3)
+
+
 def test_units_add_up_to_the_kl():
     result = figures(experiment_of())
     (units,) = result.kl_units
@@ -107,7 +125,7 @@ def test_a_level_that_only_follows_the_draws_above_it_is_not_active():
 def test_codes_are_those_of_encoding(variant):
     experiment = experiment_of(f"variant={variant}", "data.limit=80")
     result = figures(experiment)
-    batch = experiment.data.batch(experiment.data.train, torch.arange(len(result.codes)))
+    batch = experiment.data.batch(experiment.data.train, mixed(len(result.codes)))
     codes = torch.cat([code.flatten(1) for code in experiment.model.eval().encode(batch)], 1)
     torch.testing.assert_close(result.codes, codes)
 

@@ -93,7 +93,7 @@ def evaluate(
     """Evaluates a model on a split, or on `limit` of its examples, the first that `blocks` gives.
 
     `loss` and its terms are what is minimised, with the weight that `kl` has now. `elbo` is log_px - kl with weight one
-    and no floor, from one sample of z per example; log_px is averaged over it.
+    and no floor, from one sample of z per example; log_px is averaged over it. Its standard error is over examples.
     """
     with Preserved(model, device, seed):
         total: dict[str, Tensor] = {}
@@ -101,6 +101,7 @@ def evaluate(
         codes, labels, estimate, seen = [], [], False, 0
         kl_units: list[Tensor] = []  # sums
         moments: list[Moments] = []  # of each level
+        bounds = Moments()
         informed: list[Level] = []  # of the first examples, which may take several blocks
         indices = [*blocks(split, device, limit)]
         for batch in watched(data.batches(split, indices), len(indices)):
@@ -120,12 +121,15 @@ def evaluate(
                 units = [level.kl_units.double().sum(0) for level in evidence.levels]
                 kl_units = [a + b for a, b in zip(kl_units, units, strict=True)] if kl_units else units
                 estimate = evidence.kl_is_estimate
+                bounds.add(evidence.log_px.mean(0) - evidence.kl)
                 if seen < MUTUAL_INFORMATION_EXAMPLES and hasattr(evidence.top.q, "__getitem__"):
                     informed.append(evidence.top)
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
         log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
         result["elbo"] = None if kl_mean is None or log_px is None else log_px - kl_mean
+        if seen > 1 and kl_units:
+            result["elbo_standard_error"] = math.sqrt(float(bounds.variance()) / seen)
         variances = [moment.unit_variance() for moment in moments]
         active = [int((variance > ACTIVE).sum()) if seen > 1 else None for variance in variances]
         result["active_units"] = sum(active) if seen > 1 else None  # type: ignore[arg-type]

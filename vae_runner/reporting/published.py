@@ -16,7 +16,7 @@ DRAWS = 5000  # of which a likelihood is where nobody says of fewer (Burda et al
 SPLITS = ("test", "validation", "train", "train_running")
 OF_A_SPLIT = (
     *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
-    *("loss_reconstruction", "loss_kl", "loss_iw_bound"),
+    *("loss_reconstruction", "loss_kl", "loss_iw_bound", "elbo_standard_error"),
 )
 # names in summary.json, then groups of evaluation.json; an objective or factors of the data may bring others
 KNOWN = {
@@ -32,7 +32,10 @@ KNOWN = {
         *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "examples"),
         *("mutual_information_standard_error", "aggregate_kl_standard_error", "total_correlation_standard_error"),
     ),
-    "reconstruction": ("error", "mean_squared_error", "distortion", "psnr", "ssim", "examples"),
+    "reconstruction": (
+        *("rate", "distortion", "distortion_at_mean", "error", "mean_squared_error", "psnr", "ssim"),
+        *("rate_standard_error", "distortion_standard_error", "draws", "examples"),
+    ),
     "samples": (
         *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
         *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),

@@ -5,12 +5,12 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vae_runner.data.splits import mixed
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
+from vae_runner.evaluation.standard_errors import of_mean
 from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.vrnn import VRNN
 
@@ -39,7 +39,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
     if "indices" in model.posterior.provides:
         return {
             "elbo": float(log_px.mean()),
-            "elbo_standard_error": _standard_error(log_px),
+            "elbo_standard_error": of_mean(log_px),
             "log_likelihood": None,
             "log_likelihood_not_taken": "q(z|x) is one sequence of codes, so that all draws are the same one: the "
             "bound is log p(x|z) + log p(z) of it, and more draws make it no tighter",
@@ -50,21 +50,15 @@ def likelihood(subject: Subject) -> dict[str, Any]:
         }
     figures: dict[str, Any] = {
         "log_likelihood": float(log_px.mean()),
-        "log_likelihood_standard_error": _standard_error(log_px),
+        "log_likelihood_standard_error": of_mean(log_px),
         "draws": draws,
         "bounds": [
-            {"draws": k, "bound": float(of_k.mean()), "standard_error": _standard_error(of_k)}
-            for k, of_k in found.items()
+            {"draws": k, "bound": float(of_k.mean()), "standard_error": of_mean(of_k)} for k, of_k in found.items()
         ],
         "examples": len(log_px),
         **per_value,
     }
     return {**figures, **(_annealed(subject, draws) if settings.temperatures else {})}
-
-
-def _standard_error(values: Tensor) -> float:
-    """Of the mean over examples."""
-    return float(values.std() / math.sqrt(len(values)))
 
 
 def _examples(subject: Subject) -> int:
@@ -132,7 +126,7 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         weighted = importance_weighted(subject.model, batch, draws)
     return {
         "annealed_log_likelihood": float(found.log_likelihood.mean()),
-        "annealed_log_likelihood_standard_error": _standard_error(found.log_likelihood),
+        "annealed_log_likelihood_standard_error": of_mean(found.log_likelihood),
         "annealed_acceptance": found.acceptance,
         "annealed_steps": settings.temperatures,
         "annealed_chains": settings.chains,
