@@ -480,6 +480,16 @@ def test_an_interruption_leaves_the_groups_that_were_finished(copied, monkeypatc
     assert written["reconstruction"] == former["reconstruction"]
 
 
+def test_the_share_of_collapsed_units_does_not_hang_on_what_is_drawn(trained):
+    first, other = (evaluated(trained("vae"), f"seed={seed}", only="latents")["latents"] for seed in (0, 1))
+    assert first["unit_information"] == other["unit_information"]
+    assert min(first["unit_information"]) >= 0
+    assert first["mutual_information"] != other["mutual_information"]
+    assert (first["draws"], first["examples"]) == (1, 64)
+    assert "level" not in first
+    assert evaluated(trained("levels"), only="latents")["latents"]["level"] == 2
+
+
 def test_an_unknown_group_is_refused(trained, refused):
     said = refused("evaluate", f"run={trained('vae')}", "only=sample", unchanged=trained("vae"))
     assert said.endswith("only=sample: there is no group sample; did you mean samples?")

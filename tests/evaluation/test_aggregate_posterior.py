@@ -1,12 +1,15 @@
 """The parts of the KL against closed forms: Gaussian codes with noise have a Gaussian aggregate posterior."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import integrate, special, stats
 
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
-from vae_runner.evaluation.aggregate_posterior import decompose
+from vae_runner.evaluation.aggregate_posterior import decompose, unit_information
 
 NOISE = 0.5  # variance of q(z|x)
 
@@ -47,6 +50,35 @@ def test_the_information_is_that_of_gaussian_channels(parts, correlated):
     assert parts.mutual_information.mean == pytest.approx(float(joint), abs=0.05)
     assert parts.unit_information[0] == pytest.approx(0.5 * math.log(1 + 1 / NOISE), abs=0.03)
     assert parts.unit_information[2] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_information_of_a_unit_is_that_of_its_mixture_by_another_integration():
+    """Posteriors as a trained model has them: wide and narrow, far apart and alike, and one of two narrow heaps."""
+    torch.manual_seed(0)
+    mean = torch.stack([torch.randn(60), 0.05 * torch.randn(60), 3 * torch.randn(60), torch.randn(60).sign()], 1)
+    deviation = torch.stack([torch.rand(60) + 0.05, 0.9 + 0.1 * torch.rand(60), torch.full((60,), 0.01)], 1)
+    deviation = torch.cat([deviation, torch.full((60, 1), 1e-3)], 1)
+    found = unit_information(DiagonalGaussian(mean.double(), 2 * deviation.double().log()))
+    each = []
+    for unit in range(4):
+        part = stats.norm(mean[:, unit].numpy(), deviation[:, unit].numpy())
+        cuts = np.unique(part.mean()[:, None] + np.arange(-9, 10) * part.std()[:, None])
+        cuts = cuts[np.diff(cuts, prepend=-np.inf) > 1e-6]
+        each.append(_entropy(part, cuts) - part.entropy().mean())
+    assert found.tolist() == pytest.approx(each, abs=1e-6)
+    assert found[3] == pytest.approx(math.log(2), abs=0.01)
+
+
+def _entropy(parts, cuts):
+    """Of the mixture of scipy's distributions, by adaptive quadrature between the cuts."""
+    pieces = itertools.pairwise(cuts)
+    return sum(integrate.quad(lambda z: special.entr(parts.pdf(z).mean()), *ends)[0] for ends in pieces)
+
+
+def _entropy(parts, cuts):
+    """Of the mixture of scipy's distributions, by adaptive quadrature between the cuts."""
+    pieces = itertools.pairwise(cuts)
+    return sum(integrate.quad(lambda z: special.entr(parts.pdf(z).mean()), *ends)[0] for ends in pieces)
 
 
 def test_the_parts_add_up_to_the_kl(parts, correlated):

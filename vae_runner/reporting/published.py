@@ -29,7 +29,7 @@ KNOWN = {
         *("annealed_steps", "annealed_chains"),
     ),
     "latents": (
-        *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "examples"),
+        *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "level", "draws", "examples"),
         *("mutual_information_standard_error", "aggregate_kl_standard_error", "total_correlation_standard_error"),
     ),
     "reconstruction": (

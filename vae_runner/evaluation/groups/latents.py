@@ -16,7 +16,10 @@ COLLAPSED = 0.01  # mutual information with x, in nats, below which a unit says 
 
 
 def latents(subject: Subject) -> dict[str, Any]:
-    """The KL of the top level in its parts, in nats, with standard errors over draws; units by I(x; z_d)."""
+    """The KL of the top level in its parts, in nats, with standard errors over draws; units by I(x; z_d), undrawn.
+
+    `level` is which one it is of a ladder.
+    """
     found, prior = [], None
     with subject.preserved():
         for batch in subject.batches(most=subject.settings.codes):
@@ -41,5 +44,7 @@ def latents(subject: Subject) -> dict[str, Any]:
         "total_correlation_standard_error": parts.total_correlation.standard_error,
         "collapsed_share": float((units < COLLAPSED).float().mean()),
         "unit_information": units.tolist(),
+        **({"level": subject.model.levels} if subject.model.levels > 1 else {}),
+        "draws": parts.draws,
         "examples": parts.examples,
     }
