@@ -222,6 +222,8 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     written = evaluated(run, only="disentanglement,usefulness")
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
+    counts = {name: written["disentanglement"][name] for name in ("examples", "batch", "batches", "held_out")}
+    assert counts == {"examples": 200, "batch": 64, "batches": 5000, "held_out": 0.25}
     assert {*written["disentanglement"]} - {"taken_with"} <= set(KNOWN["disentanglement"])
     assert 0 <= written["usefulness"]["linear_probe_accuracy_shape"] <= 1
     assert "ridge_r2_shape" not in written["usefulness"]

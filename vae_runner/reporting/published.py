@@ -44,11 +44,12 @@ KNOWN = {
     "usefulness": (
         *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
         *("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette", "training_codes"),
+        *("linear_probe_accuracy_standard_error", "knn_accuracy_standard_error"),
         *("ridge_r2", "ridge_strength", "validation_codes", "test_codes"),
     ),
     "disentanglement": (
         *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
-        *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+        *("dci_disentanglement", "dci_completeness", "dci_informativeness", "held_out", "batch", "batches"),
     ),
     "anomaly": (
         *(
