@@ -536,6 +536,31 @@ def test_chains_are_not_let_loose_where_they_would_leave_the_latents(posterior, 
     assert math.isfinite(found["log_likelihood"])
 
 
+@pytest.mark.parametrize(
+    ("posterior", "why"),
+    [
+        (["posterior=hyperspherical", "prior=uniform"], None),
+        (["posterior=categorical", "prior=uniform"], None),
+        (["posterior=joint", "prior=uniform", "latent_dim=14"], None),
+        (["variant=vq_vae"], None),
+        (["posterior=iaf"], "the density of q(z|x) is known at its own draws alone"),
+        (["variant=ae"], "codes without noise have no density"),
+    ],
+)
+def test_latents_of_every_family_are_taken_apart_whose_density_is_known_everywhere(posterior, why, tmp_path):
+    run = tmp_path / "run"
+    assert main(["train", *posterior, "architecture.width=8", "trainer=debug", f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, only="latents")
+    if why:
+        assert written["not_taken"]["latents"].startswith(why)
+        return
+    found, kl = written["latents"], written["test"]["kl"]
+    assert found["mutual_information"] <= math.log(found["examples"]) + 1e-6
+    error = 4 * sum(found[f"{name}_standard_error"] or 0 for name in ("mutual_information", "aggregate_kl"))
+    assert found["mutual_information"] + found["aggregate_kl"] == pytest.approx(kl, abs=error + 1e-4)
+    assert (found["unit_information"] is None) == (posterior[0] == "posterior=hyperspherical")
+
+
 def test_codes_of_a_codebook_have_one_bound_however_many_draws_are_asked_for(tmp_path):
     run = tmp_path / "run"
     small = ["variant=vq_vae", "architecture.width=8", "trainer=debug"]
