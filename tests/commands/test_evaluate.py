@@ -7,8 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.commands.conftest import RUNS
+from tests.reporting.figures.drawn import shows
 from vae_runner.cli import main
 from vae_runner.commands.evaluate import evaluate
 from vae_runner.config.figures import mistaken
@@ -65,8 +67,24 @@ def test_another_seed_draws_other_latents(trained):
 
 def test_the_kl_of_the_units_adds_up(trained):
     written = evaluated(trained("spatial"))
-    assert sum(written["kl_units"]["test"]) == pytest.approx(written["test"]["kl"], rel=1e-5)
-    assert len(written["kl_units"]["test"]) == 3
+    (units,) = written["kl_units"]["test"]
+    assert sum(units) == pytest.approx(written["test"]["kl"], rel=1e-5)
+    assert len(units) == 3
+
+
+def test_the_kl_of_each_level_is_told_and_drawn_by_itself(copied):
+    run = copied("levels")
+    written = evaluated(run)
+    below, above = written["kl_units"]["test"]
+    assert (len(below), len(above)) == (3, 1)
+    assert sum(below) == pytest.approx(written["test"]["level_1_kl"], rel=1e-5)
+    assert sum(above) == pytest.approx(written["test"]["level_2_kl"], rel=1e-5)
+    for picture in ("evaluation/kl_units_test.png", "kl_units.png"):
+        assert shows(Image.open(run / "images" / picture), "tab:orange"), "the second level has a colour of its own"
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    validation = next(line for line in lines if line["split"] == "validation")
+    assert [len(units) for units in validation["kl_units"]] == [3, 1]
+    assert all({"level_1_kl", "level_2_kl"} <= line.keys() for line in lines)
 
 
 def test_an_autoencoder_has_no_elbo(trained):
@@ -112,6 +130,21 @@ def test_the_bounds_grow_with_their_draws_and_end_at_the_likelihood(trained):
     # one draw is no curve, and the old one is of other figures
     evaluated_again(run, "samples=1", only="likelihood")
     assert "bounds_test" not in pictures(run)
+
+
+def test_rate_and_distortion_are_the_terms_of_the_bound(trained):
+    written = evaluated(trained("vae"), "samples=100", only="likelihood,reconstruction")
+    found, test, likelihood = written["reconstruction"], written["test"], written["likelihood"]
+    assert found["rate"] == pytest.approx(test["kl"], rel=1e-5)
+    assert found["distortion"] == pytest.approx(-test["log_px"], abs=3 * test["elbo_standard_error"])
+    assert found["rate"] + found["distortion"] > -likelihood["log_likelihood"]
+    of_one_draw = likelihood["bounds"][0]
+    assert test["elbo_standard_error"] == pytest.approx(of_one_draw["standard_error"], rel=0.1)
+    numbers = {name for name, value in found.items() if isinstance(value, int | float)}
+    assert numbers <= set(KNOWN["reconstruction"])
+    of_codes = evaluated(trained("ae"), only="reconstruction")["reconstruction"]
+    assert of_codes["rate"] is None
+    assert of_codes["distortion"] == pytest.approx(of_codes["distortion_at_mean"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("latent_dim", "drawn"), [(2, False), (3, True), (5, True)])
@@ -190,6 +223,8 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     written = evaluated(run, only="disentanglement,usefulness")
     assert 0 <= written["disentanglement"]["mig"] <= 1
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
+    counts = {name: written["disentanglement"][name] for name in ("examples", "batch", "batches", "held_out")}
+    assert counts == {"examples": 200, "batch": 64, "batches": 5000, "held_out": 0.25}
     assert {*written["disentanglement"]} - {"taken_with"} <= set(KNOWN["disentanglement"])
     assert 0 <= written["usefulness"]["linear_probe_accuracy_shape"] <= 1
     assert "ridge_r2_shape" not in written["usefulness"]
@@ -451,6 +486,16 @@ def test_an_interruption_leaves_the_groups_that_were_finished(copied, monkeypatc
     assert written["reconstruction"] == former["reconstruction"]
 
 
+def test_the_share_of_collapsed_units_does_not_hang_on_what_is_drawn(trained):
+    first, other = (evaluated(trained("vae"), f"seed={seed}", only="latents")["latents"] for seed in (0, 1))
+    assert first["unit_information"] == other["unit_information"]
+    assert min(first["unit_information"]) >= 0
+    assert first["mutual_information"] != other["mutual_information"]
+    assert (first["draws"], first["examples"]) == (1, 64)
+    assert "level" not in first
+    assert evaluated(trained("levels"), only="latents")["latents"]["level"] == 2
+
+
 def test_an_unknown_group_is_refused(trained, refused):
     said = refused("evaluate", f"run={trained('vae')}", "only=sample", unchanged=trained("vae"))
     assert said.endswith("only=sample: there is no group sample; did you mean samples?")
@@ -469,9 +514,72 @@ def test_every_group_answers_for_other_kinds_of_models(variant, tmp_path):
     written = evaluated(run, "samples=2", "annealed=2", only="likelihood,latents,reconstruction")
     assert "reconstruction" in written
     assert {"likelihood", "latents"} <= {*written, *written["not_taken"]}
-    # chains start from the prior alone, and a latent for each step hangs on the steps before
-    has_density = "likelihood" in written
-    assert not has_density or (written["likelihood"]["annealed_log_likelihood"] is None) == (variant == "vrnn")
+    reason = {"vrnn": "the latents of a step follow from", "vq_vae": "some latents are one of a few choices"}
+    annealed = written["likelihood"]["annealed_log_likelihood"]
+    assert (annealed is None) == (variant in reason)
+    if variant in reason:
+        assert written["likelihood"]["annealed_not_taken"].startswith(reason[variant])
+    if variant == "vrnn":
+        assert written["not_taken"]["latents"].startswith("the latents of a step follow from draws of those before")
+
+
+@pytest.mark.parametrize(
+    ("posterior", "why"),
+    [
+        (["posterior=hyperspherical", "prior=uniform"], "the latents lie on a sphere"),
+        (["posterior=categorical", "prior=uniform"], "some latents are one of a few choices"),
+        (["posterior=joint", "prior=uniform", "latent_dim=14"], "some latents are one of a few choices"),
+    ],
+)
+def test_chains_are_not_let_loose_where_they_would_leave_the_latents(posterior, why, tmp_path):
+    run = tmp_path / "run"
+    assert main(["train", *posterior, "architecture.width=8", "trainer=debug", f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, "samples=2", "annealed=2", only="likelihood")["likelihood"]
+    assert found["annealed_log_likelihood"] is None
+    assert found["annealed_not_taken"].startswith(why)
+    assert math.isfinite(found["log_likelihood"])
+
+
+@pytest.mark.parametrize(
+    ("posterior", "why"),
+    [
+        (["posterior=hyperspherical", "prior=uniform"], None),
+        (["posterior=categorical", "prior=uniform"], None),
+        (["posterior=joint", "prior=uniform", "latent_dim=14"], None),
+        (["variant=vq_vae"], None),
+        (["posterior=iaf"], "the density of q(z|x) is known at its own draws alone"),
+        (["variant=ae"], "codes without noise have no density"),
+    ],
+)
+def test_latents_of_every_family_are_taken_apart_whose_density_is_known_everywhere(posterior, why, tmp_path):
+    run = tmp_path / "run"
+    assert main(["train", *posterior, "architecture.width=8", "trainer=debug", f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, only="latents")
+    if why:
+        assert written["not_taken"]["latents"].startswith(why)
+        return
+    found, kl = written["latents"], written["test"]["kl"]
+    assert found["mutual_information"] <= math.log(found["examples"]) + 1e-6
+    error = 4 * sum(found[f"{name}_standard_error"] or 0 for name in ("mutual_information", "aggregate_kl"))
+    assert found["mutual_information"] + found["aggregate_kl"] == pytest.approx(kl, abs=error + 1e-4)
+    assert (found["unit_information"] is None) == (posterior[0] == "posterior=hyperspherical")
+
+
+def test_codes_of_a_codebook_have_one_bound_however_many_draws_are_asked_for(tmp_path):
+    run = tmp_path / "run"
+    small = ["variant=vq_vae", "architecture.width=8", "trainer=debug"]
+    assert main(["train", *small, f"hydra.run.dir={run}"]) == 0
+    written = evaluated(run, "samples=20", only="likelihood")
+    found = written["likelihood"]
+    # the figures of training are of the same codes, and nothing is drawn
+    assert found["elbo"] == pytest.approx(written["test"]["elbo"], rel=1e-5)
+    assert found["log_likelihood"] is None
+    assert "all draws are the same one" in found["log_likelihood_not_taken"]
+    assert found["draws"] == 1
+    assert "bounds" not in found
+    assert "bounds_test" not in pictures(run)
+    numbers = {name for name, value in found.items() if isinstance(value, int | float)}
+    assert numbers <= set(KNOWN["likelihood"])
 
 
 @pytest.mark.parametrize(("prior", "answers"), [("normal", True), ("mixture", True), ("vamp", True), ("flow", False)])

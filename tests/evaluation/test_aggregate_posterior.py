@@ -1,12 +1,20 @@
 """The parts of the KL against closed forms: Gaussian codes with noise have a Gaussian aggregate posterior."""
 
+import functools
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import integrate, special, stats
 
 from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
-from vae_runner.evaluation.aggregate_posterior import decompose
+from vae_runner.distributions.one_hots import OneHots, uniform_one_hots
+from vae_runner.distributions.posteriors.joint import Product
+from vae_runner.distributions.von_mises_fisher import UniformOnSphere, VonMisesFisher
+from vae_runner.evaluation import units
+from vae_runner.evaluation.aggregate_posterior import decompose, decompose_codes
 
 NOISE = 0.5  # variance of q(z|x)
 
@@ -49,6 +57,35 @@ def test_the_information_is_that_of_gaussian_channels(parts, correlated):
     assert parts.unit_information[2] == pytest.approx(0, abs=1e-3)
 
 
+def test_the_information_of_a_unit_is_that_of_its_mixture_by_another_integration():
+    """Posteriors as a trained model has them: wide and narrow, far apart and alike, and one of two narrow heaps."""
+    torch.manual_seed(0)
+    mean = torch.stack([torch.randn(60), 0.05 * torch.randn(60), 3 * torch.randn(60), torch.randn(60).sign()], 1)
+    deviation = torch.stack([torch.rand(60) + 0.05, 0.9 + 0.1 * torch.rand(60), torch.full((60,), 0.01)], 1)
+    deviation = torch.cat([deviation, torch.full((60, 1), 1e-3)], 1)
+    found = units.information(DiagonalGaussian(mean.double(), 2 * deviation.double().log()))
+    each = []
+    for unit in range(4):
+        part = stats.norm(mean[:, unit].numpy(), deviation[:, unit].numpy())
+        cuts = np.unique(part.mean()[:, None] + np.arange(-9, 10) * part.std()[:, None])
+        cuts = cuts[np.diff(cuts, prepend=-np.inf) > 1e-6]
+        each.append(_entropy(part, cuts) - part.entropy().mean())
+    assert found.tolist() == pytest.approx(each, abs=1e-6)
+    assert found[3] == pytest.approx(math.log(2), abs=0.01)
+
+
+def _entropy(parts, cuts):
+    """Of the mixture of scipy's distributions, by adaptive quadrature between the cuts."""
+    pieces = itertools.pairwise(cuts)
+    return sum(integrate.quad(lambda z: special.entr(parts.pdf(z).mean()), *ends)[0] for ends in pieces)
+
+
+def _entropy(parts, cuts):
+    """Of the mixture of scipy's distributions, by adaptive quadrature between the cuts."""
+    pieces = itertools.pairwise(cuts)
+    return sum(integrate.quad(lambda z: special.entr(parts.pdf(z).mean()), *ends)[0] for ends in pieces)
+
+
 def test_the_parts_add_up_to_the_kl(parts, correlated):
     """I + KL(q(z) || p(z)) is the mean KL, which has a closed form, within the standard errors of the two."""
     q, _, _ = correlated
@@ -62,3 +99,76 @@ def test_information_cannot_exceed_the_logarithm_of_the_examples():
     means = 100.0 * torch.arange(8)[:, None].float()
     parts = decompose(DiagonalGaussian(means, torch.zeros(8, 1)), StandardNormal(torch.zeros(1)))
     assert parts.mutual_information.mean == pytest.approx(math.log(8))
+
+
+def chances(*shape):
+    return torch.randn(*shape, dtype=torch.double, generator=torch.Generator().manual_seed(0)).softmax(-1)
+
+
+def of_table(joint):
+    """The mutual information of the rows and the columns of a table of chances."""
+    independent = np.outer(joint.sum(1), joint.sum(0))
+    return float(special.rel_entr(joint, independent).sum())
+
+
+@pytest.mark.parametrize("rest", [(), (2,)])
+def test_categorical_variables_tell_what_the_table_of_their_chances_says(rest):
+    """Two variables of three classes and eight examples: all nine pairs of classes can be summed over."""
+    of_each = chances(8, 2, *rest, 3)
+    q = OneHots(of_each.log().movedim(-1, 2).flatten(1, 2), 3)
+    torch.manual_seed(1)
+    parts = decompose(q, uniform_one_hots((6, *rest), 3, torch.zeros(1, dtype=torch.double)), draws=4000)
+    each = of_each.flatten(1, -2).numpy()
+    expected = [of_table(each[:, unit] / 8) for unit in range(each.shape[1])]
+    assert parts.unit_information.tolist() == pytest.approx(expected, abs=1e-9)
+    pairs = functools.reduce(lambda a, b: np.einsum("na,nb->nab", a, b).reshape(8, -1), each.swapaxes(0, 1))
+    information = of_table(pairs / 8)
+    divergence = float(special.rel_entr(pairs.mean(0), 1 / pairs.shape[1]).sum())
+    marginals = functools.reduce(np.multiply.outer, each.mean(0)).flatten()
+    correlation = float(special.rel_entr(pairs.mean(0), marginals).sum())
+    for estimate, exact in (
+        (parts.mutual_information, information),
+        (parts.divergence, divergence),
+        (parts.total_correlation, correlation),
+    ):
+        assert abs(estimate.mean - exact) < 4 * estimate.standard_error
+
+
+def test_units_of_both_kinds_stand_beside_each_other(correlated):
+    gaussian = correlated[0][:200]
+    kinds = OneHots(chances(200, 1, 4).log().flatten(1), 4)
+    q = units.together([Product(gaussian[part], kinds[part], 3, -1) for part in (slice(0, 70), slice(70, 200))])
+    expected = torch.cat([units.information(gaussian), units.information(kinds)])
+    torch.testing.assert_close(units.information(q), expected)
+    z = q.sample(1)[0][:5]
+    pairs = units.log_probs(q, z)
+    assert pairs.shape == (5, 200, 4)
+    torch.testing.assert_close(pairs.sum(2), q.log_prob(z[:, None].expand(-1, 200, -1)))
+
+
+def test_directions_that_point_everywhere_alike_tell_what_their_concentration_does():
+    """On a circle, von Mises posteriors at evenly spread angles have the uniform aggregate but for a ripple."""
+    n, kappa = 400, 20.0
+    angles = 2 * math.pi * torch.arange(n, dtype=torch.double) / n
+    q = VonMisesFisher(torch.stack([angles.cos(), angles.sin()], 1), torch.full((n,), kappa, dtype=torch.double))
+    torch.manual_seed(0)
+    parts = decompose(units.together([q[:100], q[100:]]), UniformOnSphere(torch.zeros(2, dtype=torch.double)), draws=20)
+    expected = math.log(2 * math.pi) - float(stats.vonmises(kappa).entropy())
+    assert abs(parts.mutual_information.mean - expected) < 4 * parts.mutual_information.standard_error
+    assert parts.divergence.mean == pytest.approx(0, abs=1e-4)
+    assert parts.total_correlation is parts.unit_information is None
+
+
+def test_codes_tell_the_entropy_of_their_sequences():
+    indices = torch.randint(3, (500, 4), generator=torch.Generator().manual_seed(0))
+    indices[:, 3] = indices[:, 0]
+    indices[:, 2] = 1
+    log_prior = -torch.rand(500, dtype=torch.double) - 3
+    parts = decompose_codes(indices, log_prior)
+    _, counts = np.unique(indices.numpy(), axis=0, return_counts=True)
+    assert parts.mutual_information.mean == pytest.approx(float(stats.entropy(counts)))
+    each = [float(stats.entropy(np.bincount(place))) for place in indices.T.numpy()]
+    assert parts.unit_information.tolist() == pytest.approx(each)
+    assert parts.total_correlation.mean == pytest.approx(sum(each) - float(stats.entropy(counts)))
+    # the two parts of the rate, which is -log p of the codes
+    assert parts.mutual_information.mean + parts.divergence.mean == pytest.approx(-float(log_prior.mean()))

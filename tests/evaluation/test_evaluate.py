@@ -27,7 +27,7 @@ def test_deterministic_figures_do_not_depend_on_the_block_size(monkeypatch):
         monkeypatch.setattr(module, "BLOCK", block)
         results.append(figures(experiment))
     assert results[0].figures["kl"] == pytest.approx(results[1].figures["kl"], rel=1e-5)
-    torch.testing.assert_close(results[0].kl_units, results[1].kl_units, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(results[0].kl_units[0], results[1].kl_units[0], rtol=1e-5, atol=1e-8)
     torch.testing.assert_close(results[0].codes, results[1].codes, rtol=1e-5, atol=1e-6)
     assert results[0].figures["active_units"] == results[1].figures["active_units"]
 
@@ -66,16 +66,79 @@ def test_the_bound_is_the_log_likelihood_less_the_kl():
     assert result["loss"] == pytest.approx(-result["log_px"] + 4 * result["kl"], rel=1e-5)
 
 
+def test_the_standard_error_of_the_bound_is_over_examples(monkeypatch):
+    experiment = experiment_of("likelihood.scale=1", "likelihood=gaussian")
+    with torch.no_grad():  # posteriors without noise, so that the bound of an example can be found again
+        experiment.model.posterior_heads[0].bias[4:] = -30
+        experiment.model.posterior_heads[0].weight[4:] = 0
+    batch = experiment.data.batch(experiment.data.train, torch.arange(len(experiment.data.train)))
+    with torch.no_grad():
+        q = torch.distributions.Normal(experiment.model.eval().encode(batch)[0], math.exp(-15))
+        kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
+        x = torch.distributions.Normal(experiment.model.reconstruct(batch), 1)
+        bounds = (x.log_prob(batch.x).flatten(1).sum(1) - kl).numpy()
+    for block in (1000, 77):
+        monkeypatch.setattr(module, "BLOCK", block)
+        found = figures(experiment).figures
+        assert found["elbo"] == pytest.approx(bounds.mean(), rel=1e-4)
+        assert found["elbo_standard_error"] == pytest.approx(bounds.std(ddof=1) / len(bounds) ** 0.5, rel=1e-3)
+
+
 def test_units_add_up_to_the_kl():
     result = figures(experiment_of())
-    assert float(result.kl_units.sum()) == pytest.approx(result.figures["kl"], rel=1e-5)
-    assert len(result.kl_units) == result.units == 4
+    (units,) = result.kl_units
+    assert float(units.sum()) == pytest.approx(result.figures["kl"], rel=1e-5)
+    assert len(units) == result.units == 4
 
 
 def test_a_channel_of_spatial_latents_is_one_unit():
     result = figures(experiment_of("architecture=conv", "architecture.width=4", "architecture.spatial=true"))
-    assert result.units == len(result.kl_units) == 4
+    assert result.units == len(result.kl_units[0]) == 4
     assert result.codes.shape[1] > 4
+
+
+def test_each_level_of_a_ladder_has_its_units_and_its_kl():
+    result = figures(experiment_of("variant=hvae"))
+    assert [len(units) for units in result.kl_units] == [4, 2]
+    for number, units in enumerate(result.kl_units, 1):
+        assert float(units.sum()) == pytest.approx(result.figures[f"level_{number}_kl"], rel=1e-5)
+    assert result.figures["level_1_kl"] + result.figures["level_2_kl"] == pytest.approx(result.figures["kl"], rel=1e-5)
+    active = [result.figures[f"level_{number}_active_units"] for number in (1, 2)]
+    assert sum(active) == result.figures["active_units"]
+
+
+def test_a_level_that_only_follows_the_draws_above_it_is_not_active():
+    experiment = experiment_of("variant=hvae")
+    with torch.no_grad():
+        for head in experiment.model.posterior_heads:  # says nothing of x
+            head.weight.zero_()
+            head.bias.zero_()
+        experiment.model.prior_heads[0].weight[:4] *= 20
+    result = figures(experiment)
+    batch = experiment.data.batch(experiment.data.train, torch.arange(200))
+    below = experiment.model.eval().infer(batch)[0]
+    assert (below.code.var(0) > 0.01).all(), "it does follow them"
+    assert result.figures["active_units"] == result.figures["level_1_active_units"] == 0
+
+
+@pytest.mark.parametrize("variant", ["hvae", "vrnn"])
+def test_codes_are_those_of_encoding(variant):
+    experiment = experiment_of(f"variant={variant}", "data.limit=80")
+    result = figures(experiment)
+    batch = experiment.data.batch(experiment.data.train, mixed(len(result.codes)))
+    codes = torch.cat([code.flatten(1) for code in experiment.model.eval().encode(batch)], 1)
+    torch.testing.assert_close(result.codes, codes)
+
+
+def test_the_variance_of_a_unit_with_steps_is_taken_at_each_of_them():
+    experiment = experiment_of("variant=vrnn", "data.limit=80")
+    with torch.no_grad():
+        experiment.model.posterior_heads[0].weight[0] *= 4
+    batch = experiment.data.batch(experiment.data.train, torch.arange(len(experiment.data.train)))
+    code = experiment.model.eval().encode(batch)[0].detach().numpy()
+    at_steps, of_means = code.var(0, ddof=1).mean(1), code.mean(2).var(0, ddof=1)
+    active = figures(experiment).figures["active_units"]
+    assert active == (at_steps > 0.01).sum() > (of_means > 0.01).sum()
 
 
 def test_units_whose_codes_differ_between_examples_are_active():

@@ -23,6 +23,18 @@ def test_readers_are_fitted_to_as_many_training_codes_as_there_are_labels_for():
     assert GROUPS["usefulness"](subject)["training_codes"] == 60
 
 
+def test_accuracies_come_with_their_errors_and_their_numbers_of_codes():
+    subject = subject_of(probes=100)
+    found = GROUPS["usefulness"](subject)
+    counts = [len(codes) for codes, _ in subject.coded(100)]
+    assert [found[f"{split}_codes"] for split in ("training", "validation", "test")] == counts
+    # n verdicts of which a share is right have the variance p (1 - p)
+    for name in ("linear_probe_accuracy", "knn_accuracy"):
+        right = round(found[name] * counts[2])
+        verdicts = np.repeat([1.0, 0.0], [right, counts[2] - right])
+        assert found[f"{name}_standard_error"] == pytest.approx(verdicts.std() / counts[2] ** 0.5)
+
+
 def test_they_are_of_examples_whose_label_is_told():
     subject = subject_of("data.labels=60", probes=25)
     codes, labels = next(subject.coded(25))

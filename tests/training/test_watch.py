@@ -28,7 +28,7 @@ def evaluation(loss=1.0, active=4, information=2.0, diversity=0.8):
         "mutual_information": information,
         "sample_diversity": diversity,
     }
-    return Evaluation(figures, torch.ones(4), torch.zeros(2, 4), None, False, 100, 4)
+    return Evaluation(figures, [torch.ones(4)], torch.zeros(2, 4), None, False, 100, 4)
 
 
 def look(watch, n=3, training=None, **figures):
@@ -67,6 +67,15 @@ def test_an_uninformative_latent_space_is_said_once(caplog):
     (said,) = warnings(caplog)
     assert "uninformative" in said
     assert "normalisation" in said
+
+
+def test_of_a_ladder_it_is_the_top_level_that_is_uninformative(caplog):
+    watch, ladder = Watch(400), evaluation(information=0.1)
+    ladder.kl_units = [torch.ones(4), torch.zeros(2)]
+    for step in (200, 201):
+        watch.at_validation(step, ladder, {}, True)
+    (said,) = warnings(caplog)
+    assert "the top level of the ladder is uninformative" in said
 
 
 def test_samples_that_are_all_alike_are_said_once(caplog):

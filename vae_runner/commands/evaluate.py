@@ -294,7 +294,8 @@ def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:
         **{name: result.figures for name, result in results.items()},
         "examples": {name: result.examples for name, result in results.items()},
         "kl_units": {
-            name: None if result.kl_units is None else result.kl_units.tolist() for name, result in results.items()
+            name: None if result.kl_units is None else [units.tolist() for units in result.kl_units]
+            for name, result in results.items()
         },
     }
 

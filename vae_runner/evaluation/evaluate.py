@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from vae_runner.data.data import Data
+from vae_runner.data.space import Batch
 from vae_runner.data.splits import Split, mixed
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
-from vae_runner.models.evidence import Level
+from vae_runner.models.evidence import Evidence, Level
+from vae_runner.models.path import Path
 from vae_runner.reporting.progress import watched
 
 BLOCK = 1000  # examples at a time, or fewer, so that a block has at most
@@ -29,14 +31,16 @@ CODES = 10_000  # codes kept for maps, at most
 
 @dataclass
 class Evaluation:
-    """figures: means over the split by name; None where a figure is undefined. kl_units: mean KL by unit, (U,).
+    """figures: means over the split by name; None where a figure is undefined.
 
-    codes: means of q(z|x) of the first examples (M, D), labels: their y. `kl_is_estimate`: whether the KL is a Monte
-    Carlo one. `examples`: how many were seen. `units`: latent units, of which `active_units` are active.
+    kl_units: mean KL by unit of each level, the one next to x first, (U,); a level whose KL does not part has one.
+    codes: those of `model.encode` of the first examples (M, D), all levels side by side, labels: their y.
+    `kl_is_estimate`: whether the KL is a Monte Carlo one. `examples`: how many were seen. `units`: latent units, of
+    which `active_units` are active.
     """
 
     figures: dict[str, float | None]
-    kl_units: Tensor | None
+    kl_units: list[Tensor] | None
     codes: Tensor
     labels: Tensor | None
     kl_is_estimate: bool
@@ -89,13 +93,15 @@ def evaluate(
     """Evaluates a model on a split, or on `limit` of its examples, the first that `blocks` gives.
 
     `loss` and its terms are what is minimised, with the weight that `kl` has now. `elbo` is log_px - kl with weight one
-    and no floor, from one sample of z per example; log_px is averaged over it.
+    and no floor, from one sample of z per example; log_px is averaged over it. Its standard error is over examples.
     """
     with Preserved(model, device, seed):
         total: dict[str, Tensor] = {}
         counts: dict[str, int] = {}  # a figure may have nothing to say of a block
-        kl_units, codes, labels, estimate, seen = None, [], [], False, 0
-        moments = Moments()
+        codes, labels, estimate, seen = [], [], False, 0
+        kl_units: list[Tensor] = []  # sums
+        moments: list[Moments] = []  # of each level
+        bounds = Moments()
         informed: list[Level] = []  # of the first examples, which may take several blocks
         indices = [*blocks(split, device, limit)]
         for batch in watched(data.batches(split, indices), len(indices)):
@@ -104,32 +110,41 @@ def evaluate(
             for name, value in figures.items():
                 total[name] = total.get(name, 0) + value.double() * len(batch)
                 counts[name] = counts.get(name, 0) + len(batch)
-            code = torch.cat([level.code.flatten(1) for level in evidence.levels], 1)
-            moments.add(torch.cat([_by_unit(level.code) for level in evidence.levels], 1))
+            of_levels = _codes(model, batch, evidence)
+            moments = moments or [Moments() for _ in of_levels]
+            for moment, level, code in zip(moments, evidence.levels, of_levels, strict=True):
+                moment.add(code, _there(level))
             if seen < CODES:
-                codes.append(code[: CODES - seen].float().cpu())
+                codes.append(torch.cat([code.flatten(1) for code in of_levels], 1)[: CODES - seen].float().cpu())
                 labels.append(None if batch.y is None else batch.y[: CODES - seen].cpu())
             if evidence.has_density:
-                units = torch.cat([level.kl_units.double().sum(0) for level in evidence.levels])
-                kl_units = units if kl_units is None else kl_units + units
+                units = [level.kl_units.double().sum(0) for level in evidence.levels]
+                kl_units = [a + b for a, b in zip(kl_units, units, strict=True)] if kl_units else units
                 estimate = evidence.kl_is_estimate
+                bounds.add(evidence.log_px.mean(0) - evidence.kl)
                 if seen < MUTUAL_INFORMATION_EXAMPLES and hasattr(evidence.top.q, "__getitem__"):
                     informed.append(evidence.top)
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
         log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
         result["elbo"] = None if kl_mean is None or log_px is None else log_px - kl_mean
-        result["active_units"] = int((moments.variance() > ACTIVE).sum()) if seen > 1 else None
+        if seen > 1 and kl_units:
+            result["elbo_standard_error"] = math.sqrt(float(bounds.variance()) / seen)
+        variances = [moment.unit_variance() for moment in moments]
+        active = [int((variance > ACTIVE).sum()) if seen > 1 else None for variance in variances]
+        result["active_units"] = sum(active) if seen > 1 else None  # type: ignore[arg-type]
+        if len(active) > 1:
+            result |= {f"level_{number}_active_units": count for number, count in enumerate(active, 1)}
         information = float(mutual_information(informed, MUTUAL_INFORMATION_EXAMPLES)) if informed else None
         result["mutual_information"] = information
         return Evaluation(
             figures=result,
-            kl_units=None if kl_units is None else (kl_units / seen).float().cpu(),
+            kl_units=[(units / seen).float().cpu() for units in kl_units] or None,
             codes=torch.cat(codes),
             labels=torch.cat(known) if (known := [y for y in labels if y is not None]) else None,
             kl_is_estimate=estimate,
             examples=seen,
-            units=moments.variance().numel(),
+            units=sum(map(len, variances)),
         )
 
 
@@ -139,7 +154,10 @@ def totals_of(losses: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def figures_of(losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], evidence: Any) -> dict[str, Tensor]:
-    """What is logged of a batch, as scalars: each loss and its terms, log_px, and the KL where it is defined."""
+    """What is logged of a batch, as scalars: each loss and its terms, log_px, and the KL where it is defined.
+
+    Of a ladder also the KL of each level.
+    """
     figures: dict[str, Tensor] = {}
     for phase, terms in losses.items():
         name = "loss" if phase == "model" else f"loss_{phase}"
@@ -149,9 +167,18 @@ def figures_of(losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], 
         figures["log_px"] = evidence.mean_log_px.detach()
         if evidence.has_density:
             figures["kl"] = evidence.kl.mean()
+            if len(evidence.levels) > 1:
+                for number, level in enumerate(evidence.levels, 1):
+                    figures[f"level_{number}_kl"] = level.kl_units.sum(1).mean()
     return figures | {name: value.detach() for name, value in evidence.figures.items()}
 
 
-def _by_unit(code: Tensor) -> Tensor:
-    """Codes (B, D, *spatial) as (B, D): a channel of maps is one unit, here by its mean."""
-    return code.flatten(2).mean(2) if code.dim() > 2 else code
+def _codes(model: Any, batch: Batch, evidence: Evidence) -> list[Tensor]:
+    """What `model.encode` makes of a batch: means given means, not given the draws that the evidence is of."""
+    alone = len(evidence.levels) == 1 and not isinstance(evidence.top.q, Path)
+    return [evidence.top.code] if alone else model.encode(batch)
+
+
+def _there(level: Level) -> Tensor | None:
+    """1 for the positions (B, 1, T) that examples have, where latents are a path of steps."""
+    return level.q.there[:, None] if isinstance(level.q, Path) else None

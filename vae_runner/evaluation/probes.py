@@ -41,13 +41,14 @@ class Coded(NamedTuple):
 class Probe:
     """score: on the test codes. validation: of the chosen setting. chosen: that setting.
 
-    chance: score of a reader that sees no codes: of the most frequent class, or of the mean.
+    chance: score of a reader that sees no codes: of the most frequent class, or of the mean. examples: test codes.
     """
 
     score: float
     validation: float
     chosen: float
     chance: float
+    examples: int
 
 
 @dataclass
@@ -121,7 +122,7 @@ def ridge_probe(train: Coded, validation: Coded, test: Coded, *, strengths: Sequ
     score, strength, reader = best
     by_target = _r2(y_test / scale, reader.predict(x_test), "test")
     of_mean = _r2(y_test, np.broadcast_to(y.mean(0), y_test.shape), "test")
-    return Regression(_mean(by_target), score, strength, _mean(of_mean), by_target)
+    return Regression(_mean(by_target), score, strength, _mean(of_mean), len(y_test), by_target)
 
 
 def clusters(train: Coded, validation: Coded, test: Coded, *, restarts: int = RESTARTS, seed: int = 0) -> Clusters:
@@ -174,7 +175,7 @@ def _classify(
         raise UserError("strengths: at least one is needed")
     score, setting, fitted = best
     chance = float(np.mean(y_test == values[counts.argmax()]))
-    return Probe(float(fitted.score(x_test, y_test)), score, float(setting), chance)
+    return Probe(float(fitted.score(x_test, y_test)), score, float(setting), chance, len(y_test))
 
 
 def _codes(part: Coded, name: str) -> np.ndarray:

@@ -1,4 +1,9 @@
-"""Examples beside what the model makes of their codes."""
+"""Examples beside what the model makes of their codes, and what it costs to tell them by way of z.
+
+    rate R = KL(q(z|x) || p(z)),   distortion D = E_q[-log p(x|z)],   R + D = -ELBO >= -log p(x)
+
+Alemi et al. 2018, section 2. At the mean of q alone -log p(x|z) is no distortion: R and it may sum to less.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +25,24 @@ class Reconstruction:
     x: Tensor
     squared_error: Tensor
     log_px: Tensor
+
+
+@dataclass
+class RateDistortion:
+    """Of each example, (N,), in nats, in double precision. rate: None where a code has no density."""
+
+    rate: Tensor | None
+    distortion: Tensor
+
+
+@torch.no_grad()
+def rate_distortion(model: Any, batch: Batch, draws: int) -> RateDistortion:
+    """The means over `draws` of z from q(z|x), one after the other; the rate in closed form where there is one."""
+    drawn = [model(batch) for _ in range(draws)]
+    distortion = torch.stack([-evidence.log_px[0].double() for evidence in drawn]).mean(0)
+    if not drawn[0].has_density:
+        return RateDistortion(None, distortion)
+    return RateDistortion(torch.stack([evidence.kl.double() for evidence in drawn]).mean(0), distortion)
 
 
 @torch.no_grad()

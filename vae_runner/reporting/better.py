@@ -4,7 +4,7 @@ import re
 
 HIGHER_IS_BETTER = (
     *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
-    *("latents_mutual_information", "codebook_perplexity"),
+    *("latents_mutual_information", "likelihood_elbo", "codebook_perplexity"),
     *("log_likelihood", "log_likelihood_per_step", "log_likelihood_of_these", "annealed_log_likelihood"),
     *("psnr", "ssim"),
     *("precision", "recall", "density", "coverage", "classes_present", "confident_share", "sharpness_ratio"),
@@ -20,7 +20,8 @@ OF_A_FACTOR = ("ridge_r2_", "linear_probe_accuracy_")  # with the factor's name 
 
 def is_better_high(figure: str) -> bool:
     """Of a figure by its name without its split, with the number of draws that it is of or without."""
-    return without_draws(figure) in HIGHER_IS_BETTER or figure.startswith(OF_A_FACTOR)
+    name = re.sub(r"^level_\d+_", "", figure)  # of one level of a ladder
+    return without_draws(name) in HIGHER_IS_BETTER or name.startswith(OF_A_FACTOR)
 
 
 def without_draws(figure: str) -> str:

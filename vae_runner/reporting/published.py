@@ -16,7 +16,7 @@ DRAWS = 5000  # of which a likelihood is where nobody says of fewer (Burda et al
 SPLITS = ("test", "validation", "train", "train_running")
 OF_A_SPLIT = (
     *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
-    *("loss_reconstruction", "loss_kl", "loss_iw_bound"),
+    *("loss_reconstruction", "loss_kl", "loss_iw_bound", "elbo_standard_error"),
 )
 # names in summary.json, then groups of evaluation.json; an objective or factors of the data may bring others
 KNOWN = {
@@ -25,14 +25,17 @@ KNOWN = {
     "likelihood": (
         *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
         *("log_likelihood_standard_error", "annealed_log_likelihood_standard_error", "annealed_acceptance"),
-        *("log_likelihood_of_these", "annealed_examples", "draws", "examples"),
+        *("log_likelihood_of_these", "annealed_examples", "elbo", "elbo_standard_error", "draws", "examples"),
         *("annealed_steps", "annealed_chains"),
     ),
     "latents": (
-        *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "examples"),
+        *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "level", "draws", "examples"),
         *("mutual_information_standard_error", "aggregate_kl_standard_error", "total_correlation_standard_error"),
     ),
-    "reconstruction": ("error", "mean_squared_error", "distortion", "psnr", "ssim", "examples"),
+    "reconstruction": (
+        *("rate", "distortion", "distortion_at_mean", "error", "mean_squared_error", "psnr", "ssim"),
+        *("rate_standard_error", "distortion_standard_error", "draws", "examples"),
+    ),
     "samples": (
         *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
         *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
@@ -42,11 +45,12 @@ KNOWN = {
     "usefulness": (
         *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
         *("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette", "training_codes"),
+        *("linear_probe_accuracy_standard_error", "knn_accuracy_standard_error"),
         *("ridge_r2", "ridge_strength", "validation_codes", "test_codes"),
     ),
     "disentanglement": (
         *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
-        *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+        *("dci_disentanglement", "dci_completeness", "dci_informativeness", "held_out", "batch", "batches"),
     ),
     "anomaly": (
         *(

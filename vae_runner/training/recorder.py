@@ -95,17 +95,19 @@ class Recorder:
         self._line(done, "validation", evaluation.figures, kl_units=evaluation.kl_units)
         self.tensorboard.scalars(done, "validation", evaluation.figures)
         if evaluation.kl_units is not None:
-            self.tensorboard.histogram("kl_per_unit/validation", evaluation.kl_units, done)
+            for number, units in enumerate(evaluation.kl_units, 1):
+                level = f"_level_{number}" if len(evaluation.kl_units) > 1 else ""
+                self.tensorboard.histogram(f"kl_per_unit/validation{level}", units, done)
         self._progress(done, "validation", evaluation.figures)
 
     def _progress(self, done: int, split: str, figures: Mapping[str, float | None]) -> None:
         self.step = done
         self.progress.update(done, {f"{split} loss": figures["loss"]})
 
-    def _line(self, done: int, split: str, figures: Mapping[str, Any], kl_units: Tensor | None = None) -> None:
+    def _line(self, done: int, split: str, figures: Mapping[str, Any], kl_units: list[Tensor] | None = None) -> None:
         line = {"step": done, "epoch": done / self.budget.steps_per_epoch, "split": split, **figures}
         if kl_units is not None:
-            line["kl_units"] = [round(value, 6) for value in kl_units.tolist()]
+            line["kl_units"] = [[round(value, 6) for value in units.tolist()] for units in kl_units]
         self.directory.append_metrics(line)
 
     def diversity(self) -> float | None:

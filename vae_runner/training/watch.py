@@ -98,9 +98,10 @@ class Watch:
             )
         little = information is not None and information < UNINFORMATIVE
         if self._lasts("information", little) and "collapse" not in self.said:
+            where = "latent space" if len(evaluation.kl_units) == 1 else "top level of the ladder"
             self.say(
                 "information",
-                f"step {step}: the latent space is uninformative: x and z share {information:.2f} nats. Try "
+                f"step {step}: the {where} is uninformative: x and z share {information:.2f} nats. Try "
                 "architecture.normalisation=batch, architecture.dropout=0.1, a smaller kl.weight, or more data.",
             )
 

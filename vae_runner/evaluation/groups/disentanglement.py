@@ -5,6 +5,9 @@ from typing import Any
 from vae_runner.evaluation.disentanglement import scores
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 
+HELD_OUT = 0.25  # share of the examples that what is fitted is scored on
+BATCH, BATCHES = 64, 5000  # of examples that share a factor, and how many are drawn, of factor_vae and beta_vae
+
 
 def disentanglement(subject: Subject) -> dict[str, Any]:
     """Scores of the means of q(z|x), by the conventions of `vae_runner.evaluation.disentanglement`."""
@@ -16,5 +19,6 @@ def disentanglement(subject: Subject) -> dict[str, Any]:
     codes, factors = subject.codes(most=settings.scored)
     assert factors is not None
     categorical = subject.space.categorical_factors
-    found = said(lambda: scores(codes, factors, bins=settings.bins, seed=subject.seed, categorical=categorical))
-    return {**found, "bins": settings.bins, "examples": len(codes)}
+    how: dict[str, Any] = {"bins": settings.bins, "held_out": HELD_OUT, "batch": BATCH, "batches": BATCHES}
+    found = said(lambda: scores(codes, factors, seed=subject.seed, categorical=categorical, **how))
+    return {**found, **how, "examples": len(codes)}

@@ -5,12 +5,12 @@ import time
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vae_runner.data.splits import mixed
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
+from vae_runner.evaluation.standard_errors import of_mean
 from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.vrnn import VRNN
 
@@ -22,35 +22,43 @@ PROBE = 20  # draws by which the time is told
 def likelihood(subject: Subject) -> dict[str, Any]:
     """Means over examples in nats, of log p(x), or log p(x|c) for a conditional model, with standard errors.
 
-    `bounds` are L_K of fewer draws too, from 1 on, made of the same ones.
+    `bounds` are L_K of fewer draws too, from 1 on, made of the same ones. Where q(z|x) is one sequence of codes all
+    L_K are the same: then it is the `elbo`, and no estimate of log p(x).
     """
     model, settings = subject.model, subject.settings
     first = next(iter(subject.batches(most=BLOCK)))
     with subject.preserved():
         if not model(first).has_density:
             raise Inapplicable("codes without noise have no density, so there is nothing to weigh")
-    draws = settings.weights or _affordable(subject)
+    draws = 1 if "indices" in model.posterior.provides else settings.weights or _affordable(subject)
     found = bounds(
         model, subject.data, subject.split, subject.device, samples=draws, limit=subject.limit, seed=subject.seed
     )
     log_px = found[draws]
+    per_value = _per_value(subject, float(log_px.sum()))
+    if "indices" in model.posterior.provides:
+        return {
+            "elbo": float(log_px.mean()),
+            "elbo_standard_error": of_mean(log_px),
+            "log_likelihood": None,
+            "log_likelihood_not_taken": "q(z|x) is one sequence of codes, so that all draws are the same one: the "
+            "bound is log p(x|z) + log p(z) of it, and more draws make it no tighter",
+            "draws": draws,
+            "examples": len(log_px),
+            **per_value,
+            **(_annealed(subject, draws) if settings.temperatures else {}),
+        }
     figures: dict[str, Any] = {
         "log_likelihood": float(log_px.mean()),
-        "log_likelihood_standard_error": _standard_error(log_px),
+        "log_likelihood_standard_error": of_mean(log_px),
         "draws": draws,
         "bounds": [
-            {"draws": k, "bound": float(of_k.mean()), "standard_error": _standard_error(of_k)}
-            for k, of_k in found.items()
+            {"draws": k, "bound": float(of_k.mean()), "standard_error": of_mean(of_k)} for k, of_k in found.items()
         ],
         "examples": len(log_px),
-        **_per_value(subject, float(log_px.sum())),
+        **per_value,
     }
     return {**figures, **(_annealed(subject, draws) if settings.temperatures else {})}
-
-
-def _standard_error(values: Tensor) -> float:
-    """Of the mean over examples."""
-    return float(values.std() / math.sqrt(len(values)))
 
 
 def _examples(subject: Subject) -> int:
@@ -93,11 +101,22 @@ def _counts(batch: Any, space: Any) -> tuple[float, float]:
     return float(counts.sum()), float(steps.sum())
 
 
-def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
-    settings = subject.settings
-    wrapped = subject.model.model if isinstance(subject.model, ClassLatent) else subject.model
+def _no_chains(model: Any) -> str | None:
+    """Why chains from the prior cannot reach the latents of a model, if they cannot."""
+    wrapped = model.model if isinstance(model, ClassLatent) else model
     if isinstance(wrapped, VRNN):
-        return {"annealed_log_likelihood": None}  # its latents follow from the examples: no chain can start without
+        return "the latents of a step follow from the steps of the example before it: no chain can start without them"
+    if wrapped.posterior.on_sphere:
+        return "the latents lie on a sphere, which the chains would leave"
+    if wrapped.posterior.choices():
+        return "some latents are one of a few choices, between which the chains, led by gradients, cannot move"
+    return None
+
+
+def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
+    settings, why = subject.settings, _no_chains(subject.model)
+    if why:
+        return {"annealed_log_likelihood": None, "annealed_not_taken": why}
     n = min(settings.annealed_examples, _examples(subject))
     with subject.preserved():
         # as one batch, which no block of large examples might be
@@ -107,7 +126,7 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         weighted = importance_weighted(subject.model, batch, draws)
     return {
         "annealed_log_likelihood": float(found.log_likelihood.mean()),
-        "annealed_log_likelihood_standard_error": _standard_error(found.log_likelihood),
+        "annealed_log_likelihood_standard_error": of_mean(found.log_likelihood),
         "annealed_acceptance": found.acceptance,
         "annealed_steps": settings.temperatures,
         "annealed_chains": settings.chains,

@@ -4,6 +4,7 @@ from typing import Any
 
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 from vae_runner.evaluation.probes import Coded, clusters, knn_probe, linear_probe, ridge_probe
+from vae_runner.evaluation.standard_errors import of_share
 
 
 def usefulness(subject: Subject) -> dict[str, Any]:
@@ -21,8 +22,10 @@ def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
     found = clusters(*splits, seed=subject.seed)
     return {
         "linear_probe_accuracy": linear.score,
+        "linear_probe_accuracy_standard_error": of_share(linear.score, linear.examples),
         "linear_probe_strength": linear.chosen,
         "knn_accuracy": near.score,
+        "knn_accuracy_standard_error": of_share(near.score, near.examples),
         "knn_neighbours": int(near.chosen),
         "chance": linear.chance,
         "clusters_adjusted_rand": found.adjusted_rand,
@@ -55,6 +58,11 @@ def _of_factors(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
             found = {i: getattr(probe, of_probe, None) for i, probe in probes.items()}
             figures[name] = _mean(found)
             figures |= {f"{name}_{names[i]}": value for i, value in found.items()}
+        figures |= {
+            f"linear_probe_accuracy_{names[i]}_standard_error": of_share(probe.score, probe.examples)
+            for i, probe in probes.items()
+            if probe is not None
+        }
     return {
         **figures,
         **_counts(splits),

@@ -13,7 +13,7 @@ from vae_runner.reporting.figures.canvas import figure_of, image_of
 def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title: str | None = None) -> Image.Image:
     """The KL term of each latent unit in nats per example, a mean over a batch; one array per level of a ladder.
 
-    active: units below it are drawn pale.
+    active: units below it are drawn pale. One number alone is that of all units together.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -33,8 +33,15 @@ def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title:
         start += len(values)
     if len(arrays) > 1:
         axes.legend(frameon=False)
-    axes.set(xlabel="latent unit", ylabel="KL (nats)", xlim=(-0.7, len(together) - 0.3))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("KL (nats)")
+    if len(together) == 1:
+        axes.set_xlim(-1.5, 1.5)
+        axes.set_xticks([0], ["all latent units together"])
+        axes.set_title(f"{together[0]:.2f} nats", fontsize=10)
+        return image_of(figure)
+    axes.set(xlabel="latent unit", xlim=(-0.7, len(together) - 0.3))
+    # without its own least number of ticks it would put them at fractions where units are few
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     count = int((together > active).sum())
     axes.set_title(
         f"{together.sum():.2f} nats, {count} of {len(together)} units with more than {active:g} nats", fontsize=10
