@@ -635,3 +635,22 @@ def test_figures_that_are_not_those_of_the_end_of_the_run_are_pointed_out(tmp_pa
     assert "other data?" not in capsys.readouterr().out
     evaluated(tmp_path / "run", f"data.path={tmp_path / 'other.npy'}")
     assert "the test examples had a log_px of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "has"),
+    [
+        (["likelihood=logistic_mixture"], True),
+        (["data.binarize=threshold"], True),
+        (["data.binarize=threshold", "likelihood=gaussian"], False),
+        ([], False),
+    ],
+    ids=str,
+)
+def test_bits_per_dimension_are_of_likelihoods_that_are_probabilities(tmp_path, overrides, has):
+    run = tmp_path / "run"
+    assert main(["train", *overrides, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    figures = evaluated(run, "samples=5", "limit=20", only="likelihood")["likelihood"]
+    assert ("bits_per_dimension" in figures) == has
+    if has:
+        assert figures["bits_per_dimension"] == pytest.approx(-figures["log_likelihood"] / 64 / math.log(2))

@@ -40,6 +40,10 @@ class Likelihood(nn.Module):
             advice = f": type {fix}{scaled}" if fix else ""
             raise UserError(f"likelihood={cls.option} takes values {allowed}, those of this data are {given}{advice}")
 
+    def is_mass(self, support: str) -> bool:
+        """Whether log_prob of the very values of such data is the logarithm of a probability, of grey targets none."""
+        return self.discrete and support in ("binary", "categorical")
+
     def forward(self, parameters: Tensor) -> Any:
         """px for parameters (N, *parameter_shape).
 

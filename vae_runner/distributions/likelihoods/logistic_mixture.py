@@ -116,6 +116,9 @@ class LogisticMixtures(Likelihood):
         self.sizes = [1, channels, channels, channels * (channels - 1) // 2]
         self.parameter_shape = (components * sum(self.sizes), *size)
 
+    def is_mass(self, support: str) -> bool:
+        return True
+
     def forward(self, parameters: Tensor) -> LogisticMixture:
         """px for parameters (N, components * P, H, W): the weight, means, scales and coefficients of each in a row."""
         of_components = at_least_float32(parameters).unflatten(1, (self.components, -1))

@@ -84,7 +84,7 @@ def _per_value(subject: Subject, total: float) -> dict[str, float]:
     space, figures = subject.space, {}
     counted = [_counts(batch, space) for batch in subject.batches()]
     values, steps = (sum(column) for column in zip(*counted, strict=True))
-    if space.support in ("binary", "categorical"):
+    if subject.model.likelihood.is_mass(space.support):
         figures["bits_per_dimension"] = -total / values / math.log(2)
     if space.sequence:
         figures["log_likelihood_per_step"] = total / steps
