@@ -21,7 +21,8 @@ OF_A_FACTOR = ("ridge_r2_", "linear_probe_accuracy_")  # with the factor's name 
 def is_better_high(figure: str) -> bool:
     """Of a figure by its name without its split, with the number of draws that it is of or without."""
     name = re.sub(r"^level_\d+_", "", figure)  # of one level of a ladder
-    return without_draws(name) in HIGHER_IS_BETTER or name.startswith(OF_A_FACTOR)
+    of_a_factor = name.startswith(OF_A_FACTOR) and not name.endswith("_standard_error")
+    return of_a_factor or without_draws(name) in HIGHER_IS_BETTER
 
 
 def without_draws(figure: str) -> str:
