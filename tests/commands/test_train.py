@@ -354,10 +354,10 @@ def test_ctrl_c_during_the_final_evaluation_interrupts_and_the_resume_completes(
 
     original = Fitting.evaluate
 
-    def interrupted(self, split):
+    def interrupted(self, split, most=None):
         if split is self.experiment.data.test:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, split)
+        return original(self, split, most)
 
     assert train(*DEBUG, "hydra.run.dir=whole") == 0
     with monkeypatch.context() as patch:
