@@ -436,3 +436,5 @@ def test_it_says_where_samples_were_compared_in_different_features(tmp_path, mon
     assert column(compared("runs", "sort=frechet_distance"), "test frechet_distance_100") == ["3.0", "5.0"]
     said = "samples were compared in different features, so their figures do not: "
     assert f"{said}a network (accuracy 0.900); a network (accuracy 0.990)" in capsys.readouterr().out
+    compared("runs", "split=train")
+    assert said not in capsys.readouterr().out  # they were held against another split

@@ -31,14 +31,14 @@ def test_units_come_in_the_order_of_their_kl(run, batch):
 
 
 def test_a_unit_moves_across_the_codes_while_the_others_stay(run, batch):
-    (result,) = traverse(run.model, batch, units=3, values=5, span=2.0, start=7)
+    (result,) = traverse(run.model, batch, units=3, values=5, span=2.0)
     assert result.values == [-2.0, -1.0, 0.0, 1.0, 2.0]
     with torch.no_grad():
         (codes,) = run.model.encode(batch)
         for row, name in zip(result.x, result.names, strict=True):
             unit = int(name.split()[0][1:])
             for x, value in zip(row, result.values, strict=True):
-                z = codes[7].clone()
+                z = codes[0].clone()
                 z[unit] = codes[:, unit].mean() + value * codes[:, unit].std(correction=0)
                 torch.testing.assert_close(x, run.model.decode([z[None]]).mean[0], rtol=1e-4, atol=1e-5)
 

@@ -226,7 +226,6 @@ def _features(opened: Opened, inception: str | None, steps: int) -> "Callable[[]
 
     Raises UserError where the file cannot be used.
     """
-
     from vae_runner.data.splits import mixed
     from vae_runner.data.streamed import StreamedSplit
     from vae_runner.evaluation import features, kept

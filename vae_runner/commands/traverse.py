@@ -53,7 +53,7 @@ def traverse(
     indices = torch.cat([torch.tensor([example]), others[others != example]]).to(opened.run.device)
     with opened.preserved():
         batch = opened.run.data.batch(examples, indices)
-        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, start=0)
+        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span)
     space = opened.run.data.space
     limits = pictures.limits_of(space, batch.x, batch.known)
     image = draw_traversals(space, result, about=opened.described, limits=limits)

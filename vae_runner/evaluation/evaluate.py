@@ -131,10 +131,11 @@ def evaluate(
         if seen > 1 and kl_units:
             result["elbo_standard_error"] = math.sqrt(float(bounds.variance()) / seen)
         variances = [moment.unit_variance() for moment in moments]
-        active = [int((variance > ACTIVE).sum()) if seen > 1 else None for variance in variances]
-        result["active_units"] = sum(active) if seen > 1 else None  # type: ignore[arg-type]
+        active = [int((variance > ACTIVE).sum()) for variance in variances]
+        counted = {"active_units": sum(active)}
         if len(active) > 1:
-            result |= {f"level_{number}_active_units": count for number, count in enumerate(active, 1)}
+            counted |= {f"level_{number}_active_units": count for number, count in enumerate(active, 1)}
+        result |= counted if seen > 1 else dict.fromkeys(counted)  # one example does not vary
         information = float(mutual_information(informed, MUTUAL_INFORMATION_EXAMPLES)) if informed else None
         result["mutual_information"] = information
         return Evaluation(

@@ -39,10 +39,8 @@ class _Unit:
 
 
 @torch.no_grad()
-def traverse(
-    model: Any, batch: Batch, *, units: int = 10, values: int = 11, span: float = 3.0, start: int = 0
-) -> list[Traversal]:
-    """Moves each of the most used `units` of the batch's example number `start` across the codes of the whole batch.
+def traverse(model: Any, batch: Batch, *, units: int = 10, values: int = 11, span: float = 3.0) -> list[Traversal]:
+    """Moves each of the most used `units` of the batch's first example across the codes of the whole batch.
 
     A free number goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values`
     steps; on a sphere all others shrink or grow with it, so that the code stays there, and it stops at the poles. A
@@ -58,8 +56,8 @@ def traverse(
     free = [unit for unit in found if unit.vectors is None]
     chosen = [unit for unit in found if unit.vectors is not None]
     context = model.context(batch)
-    context = None if context is None else context[start : start + 1]
-    example = _Example(model, [_as_chosen(model, code[start : start + 1]) for code in model.encode(batch)], context)
+    context = None if context is None else context[:1]
+    example = _Example(model, [_as_chosen(model, code[:1]) for code in model.encode(batch)], context)
     result = [_moved(example, levels, free, use, span, values)] if free else []
     return result + ([_chosen(example, levels[0], chosen, use, values)] if chosen else [])
 
@@ -169,7 +167,9 @@ def _nearest(part: Tensor, vectors: Tensor) -> Tensor:
 
 def _most_used(code: Tensor, units: list[_Unit], most: int) -> Tensor:
     """The choices that the batch makes most often over all units, in the order of their numbers."""
-    counts = torch.zeros(len(units[0].vectors), device=code.device)  # type: ignore[arg-type]
+    vectors = units[0].vectors
+    assert vectors is not None
+    counts = torch.zeros(len(vectors), device=code.device)
     for unit in units:
         assert unit.vectors is not None
         counts += torch.bincount(_nearest(code[:, unit.channels], unit.vectors).flatten(), minlength=len(counts))

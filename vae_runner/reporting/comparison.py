@@ -2,7 +2,6 @@
 
 import os
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 from vae_runner.reporting import runs, tables
 from vae_runner.reporting.better import without_draws
+from vae_runner.reporting.evaluated import evaluated, features_of
 from vae_runner.reporting.formats import cell
-from vae_runner.reporting.published import KNOWN, SPLITS, Ours, Published
+from vae_runner.reporting.published import Ours, Published
 from vae_runner.run_directory import RunDirectory
 
 # where any run has it; a narrow terminal leaves out the last
@@ -24,22 +24,6 @@ OF_THE_SAME_DATA = {
     *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
     *(f"data.{key}" for key in ("validation", "test", *MEANS)),
 }
-# of evaluation.json: what is made of K draws, and is comparable where K is the same
-OF_DRAWS = (
-    *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
-    *("bits_per_dimension", "perplexity"),
-    *(
-        f"{figure}_{score}"
-        for figure in ("auc", "average_precision")
-        for score in ("negative_elbo", "negative_log_likelihood", "distortion")
-    ),
-)
-# of evaluation.json: what is estimated from samples, and leans to one side the more the fewer there are
-OF_SAMPLES = ("frechet_distance", "precision", "recall", "density", "coverage")
-NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
-# names of more than one group, or of a group and of training
-_TIMES = Counter(name for place, names in KNOWN.items() if place not in SPLITS[1:] for name in names)
-SHARED = {name for name, times in _TIMES.items() if times > 1}
 NOT_TOLD = (None, "none", "inferred_label")  # conditions of which log p(x) is of x alone
 VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
@@ -125,37 +109,6 @@ class Comparison:
         return column if is_figure else name  # `kl` is a group too
 
 
-def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
-    """The figures by group that `vae-run evaluate` took of a split, where it did.
-
-    A name that other groups or training have too comes with its group: `latents_mutual_information`.
-    """
-    written = run.evaluation()
-    if written.get("groups_of") != split:
-        return {}
-    groups = {key: group for key, group in written.items() if isinstance(group, dict) and key not in NO_GROUPS}
-    return {
-        _named(key, name, group): value
-        for key, group in groups.items()
-        for name, value in group.items()
-        if isinstance(value, int | float)
-    }
-
-
-def features_of(run: RunDirectory) -> str | None:
-    """In which features `vae-run evaluate` compared samples of a run, where it did."""
-    found = run.evaluation().get("samples") or {}
-    accuracy = found.get("features_accuracy")
-    return found.get("features") and found["features"] + (f" (accuracy {accuracy:.3f})" if accuracy else "")
-
-
-def _named(group: str, name: str, figures: Mapping[str, Any]) -> str:
-    if name.removesuffix("_standard_error") in SHARED:
-        return f"{group}_{name}"
-    number = figures.get("draws") if name in OF_DRAWS else figures.get("samples") if name in OF_SAMPLES else None
-    return name if number is None else f"{name}_{number}"
-
-
 def compare(directories: Sequence[Path], split: str) -> Comparison:
     """The runs in `directories`, with the figures of one split. A run without figures is a row without them.
 
@@ -180,7 +133,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
                 **(held_against(held, ours[-1]) if held else {}),
                 **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
-                "features": features_of(run),
+                "features": features_of(run, split),
                 "directory": str(directory),
             }
         )

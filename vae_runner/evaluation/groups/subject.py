@@ -90,8 +90,9 @@ class Subject:
         with self.preserved():
             for batch in self.batches(split, most):
                 codes.append(torch.cat([z.flatten(1) for z in self.model.encode(batch)], 1).float().cpu())
-                labels.append(None if batch.y is None else batch.y.cpu())
-        return torch.cat(codes), None if labels[0] is None else torch.cat(labels)  # type: ignore[arg-type]
+                if batch.y is not None:
+                    labels.append(batch.y.cpu())
+        return torch.cat(codes), torch.cat(labels) if labels else None
 
     def coded(self, probes: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Codes and labels of train, validation and test examples whose label is told, for readers of codes.
