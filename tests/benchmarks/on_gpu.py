@@ -89,7 +89,7 @@ def steps(place: Path) -> None:
     ways = {
         "by hand, replayed": lambda i: step(blocks[i % len(blocks)]),
         "ours, replayed": of_fitting(fitting_of(place, None, *TUTORIAL)),
-        "ours, plain": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.cuda_graphs=false")),
+        "ours, plain": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.record_steps=false")),
     }
     first = 0.0
     for precision in ("fp32", "tf32"):

@@ -36,7 +36,7 @@ def state_of(fitting):
 
 @pytest.mark.parametrize("overrides", [*((variant,) for variant in VARIANTS), *OTHERS, *PRECISIONS], ids=" ".join)
 def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
-    plain = fitting_of(tmp_path / "plain", *overrides, "trainer.cuda_graphs=false")
+    plain = fitting_of(tmp_path / "plain", *overrides, "trainer.record_steps=false")
     recorded = fitting_of(tmp_path / "recorded", *overrides)
     assert isinstance(recorded.take, RecordedSteps)
     assert not isinstance(plain.take, RecordedSteps)
@@ -78,7 +78,7 @@ def test_a_step_that_is_not_finite_moves_nothing_when_it_is_replayed(tmp_path):
 
 
 def test_where_a_step_cannot_be_recorded_plain_steps_go_on_and_the_reason_is_said(tmp_path, caplog):
-    fitting, other = fitting_of(tmp_path / "one"), fitting_of(tmp_path / "other", "trainer.cuda_graphs=false")
+    fitting, other = fitting_of(tmp_path / "one"), fitting_of(tmp_path / "other", "trainer.record_steps=false")
     waits = fitting.take.step
     fitting.take.step = lambda block, playing: (waits(block, playing), float(block.indices.sum()))
     order = fitting.budget.order(0, 0).to(fitting.experiment.device)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from tests.helpers import config_of
-from tests.replaying import replayed
 from tests.waiting import NoWaiting
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
@@ -12,14 +11,14 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.training import optimizers
 from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.recorded import WARM_UP, RecordedSteps
+from vae_runner.training.recorded import WARM_UP, NotRecorded, RecordedSteps
 
 VARIANTS = [f"variant={name}" for name in Tree([configs_directory()]).options("variant")]
 OTHERS = [
     ("optimizer=sgd", "scheduler=cosine", "trainer.gradient_clip=1"),
     ("optimizer=adamw", "scheduler=exponential", "trainer.ema=0.9", "kl=cyclical", "kl.free_bits=0.1"),
     ("kl=linear", "kl.capacity=5"),
-    ("optimizer=rmsprop", "data.binarize=stochastic", "architecture.dropout=0.2"),
+    ("optimizer=sgd", "optimizer.nesterov=true", "data.binarize=stochastic", "architecture.dropout=0.2"),
     ("corruption=mask_block", "corruption.level=[0.1,0.5]", "architecture.normalisation=batch"),
     ("architecture=resnet", "architecture.width=4", "trainer.precision=bf16"),
     ("condition=image", "variant=cvae", "architecture=conv", "architecture.width=4"),
@@ -32,9 +31,6 @@ def fitting_of(tmp_path, *overrides):
     torch.manual_seed(0)
     config = config_of("trainer.batch_size=40", "architecture.width=16", *overrides)
     fitting = Fitting(build_trainer(config), build_experiment(config), RunDirectory(tmp_path))
-    for player in fitting.players:
-        if player.optimizer.defaults.get("fused"):  # as on a GPU; the others can't, elsewhere
-            player.optimizer.param_groups[0]["lr"] = torch.tensor(player.full_rate)
     torch.manual_seed(1)
     return fitting
 
@@ -64,36 +60,57 @@ def steps(fitting, count):
 
 @pytest.mark.parametrize("overrides", [*((variant,) for variant in VARIANTS), *OTHERS], ids=" ".join)
 def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
-    plain, recorded = (fitting_of(tmp_path / name, *overrides) for name in ("plain", "recorded"))
-    kinds = []
-    recorder = RecordedSteps(
-        recorded.take, recorded.take, lambda function: kinds.append(0) or replayed(function, lambda: state_of(recorded))
-    )
-    recorded.take = recorder
+    plain = fitting_of(tmp_path / "plain", *overrides, "trainer.record_steps=false")
+    recorded = fitting_of(tmp_path / "recorded", *overrides)
     with NoWaiting():
         steps(plain, 3 * (WARM_UP + 2))
     random = torch.get_rng_state()
     torch.manual_seed(1)
     steps(recorded, 3 * (WARM_UP + 2))
-    assert len(kinds) == len(recorder.recordings) == 2
+    assert not isinstance(plain.take, RecordedSteps)
+    assert not recorded.take.failed
+    assert len(recorded.take.recordings) == 2
     assert torch.equal(random, torch.get_rng_state())
     for one, other in zip(state_of(plain), state_of(recorded), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)  # sums depend on where memory happens to lie
 
 
-def test_a_step_that_cannot_be_recorded_is_taken_plainly_and_said_once(tmp_path, caplog):
-    plain, recorded = (fitting_of(tmp_path / name) for name in ("plain", "recorded"))
+def test_an_optimizer_that_counts_in_python_is_not_recorded(tmp_path):
+    assert not isinstance(fitting_of(tmp_path, "optimizer=rmsprop").take, RecordedSteps)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_step_that_cannot_be_recorded_is_taken_plainly_and_said_once(tmp_path, caplog, takes):
+    plain = fitting_of(tmp_path / "plain", "trainer.record_steps=false")
+    recorded = fitting_of(tmp_path / "recorded")
 
     def refuse(function):
-        raise RuntimeError("operation not permitted\nand more of it")
+        if takes:
+            function()
+        raise NotRecorded("operation not permitted", taken=takes)
 
-    recorded.take = RecordedSteps(recorded.take, recorded.take, refuse)
+    recorded.take = RecordedSteps(plain=recorded.take.plain, step=recorded.take.plain, record=refuse)
     with caplog.at_level("INFO"):
         steps(plain, 15)
         torch.manual_seed(1)
         steps(recorded, 15)
     said = [record.message for record in caplog.records if "recorded" in record.message]
-    assert said == ["steps are launched one kernel at a time, for they cannot be recorded: operation not permitted"]
+    assert said == ["every step runs its Python anew, for it cannot be recorded: operation not permitted"]
+    for one, other in zip(state_of(plain), state_of(recorded), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_step_that_asks_a_tensor_for_its_number_is_not_recorded(tmp_path, caplog):
+    plain = fitting_of(tmp_path / "plain", "trainer.record_steps=false")
+    recorded = fitting_of(tmp_path / "recorded")
+    take = recorded.take.step
+    recorded.take.step = lambda block, playing: (float(block.indices.sum()), take(block, playing))
+    with caplog.at_level("INFO"):
+        steps(plain, 15)
+        torch.manual_seed(1)
+        steps(recorded, 15)
+    assert recorded.take.failed
+    assert "Python reads what aten::_local_scalar_dense gives" in caplog.text
     for one, other in zip(state_of(plain), state_of(recorded), strict=True):
         assert torch.equal(one, other)
 

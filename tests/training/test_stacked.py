@@ -7,14 +7,12 @@ import pytest
 import torch
 
 from tests.helpers import config_of, fit
-from tests.replaying import replayed
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import Tree, configs_directory
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.recorded import RecordedSteps
 from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, require_alike
 from vae_runner.training.stacked.steps import StackedSteps, release
@@ -243,29 +241,19 @@ def test_a_checkpoint_of_a_run_in_a_stack_holds_that_run_alone(tmp_path):
     assert size < 1.1 * expected
 
 
-def test_a_run_that_leaves_a_stack_replays_nothing_that_was_recorded_before_it(tmp_path, monkeypatch):
-    def run(steps_on):
-        monkeypatch.setattr("vae_runner.training.fitting.steps_on", steps_on)
-        first, second = fitting_of(tmp_path, *AE, "seed=0"), fitting_of(tmp_path, *AE, "seed=1")
+def test_a_run_that_leaves_a_stack_replays_nothing_that_was_recorded_before_it(tmp_path):
+    def run(*settings):
+        first, second = (fitting_of(tmp_path, *AE, f"seed={seed}", *settings) for seed in (0, 1))
         take_alone(first, 6)
         take_alone(second, 6)
         take_as_one(StackedSteps([first, second]), 8, start=6)
         release(first, 8)
         take_alone(first, 14, start=8)
-        return weights(first)
+        return first
 
-    def recording(device, plain, recorded):
-        fitting = plain.__self__
-
-        def state():
-            moments = [value for of in fitting.players[0].optimizer.state.values() for value in of.values()]
-            model, sums = fitting.experiment.model.state_dict().values(), fitting.sums
-            return [*model, *moments, sums.totals, sums.bad, sums.first_bad]
-
-        return RecordedSteps(plain, plain, lambda function: replayed(function, state))
-
-    plain = run(lambda device, plain, recorded: plain)
-    torch.testing.assert_close(run(recording), plain, rtol=1e-3, atol=1e-5)
+    plain, recorded = run("trainer.record_steps=false"), run()
+    assert recorded.take.recordings
+    torch.testing.assert_close(weights(recorded), weights(plain), rtol=1e-3, atol=1e-5)
 
 
 def test_a_smaller_stack_goes_on_where_a_larger_one_was(tmp_path):
@@ -291,26 +279,15 @@ def test_a_step_waits_for_nothing(tmp_path, no_waiting, settings):
 
 
 def test_recorded_steps_are_the_steps_themselves(tmp_path):
-    def runs():
-        return [
-            fitting_of(tmp_path, *settings, "kl=linear") for settings in (["seed=0"], ["seed=1", "optimizer.lr=1e-2"])
-        ]
+    def stacked(*settings):
+        different = (["seed=0"], ["seed=1", "optimizer.lr=1e-2"])
+        return StackedSteps([fitting_of(tmp_path, *of_run, "kl=linear", *settings) for of_run in different])
 
-    plain, recorded = StackedSteps(runs()), StackedSteps(runs())
-    state = [*recorded.stack.parameters.values(), *recorded.stack.constants.values()]
-
-    def tensors():
-        moments = [value for crew in recorded.crews for of in crew.optimizer.state.values() for value in of.values()]
-        return [*state, *moments, recorded.sums.totals, recorded.sums.bad, recorded.sums.first_bad]
-
-    kinds = []
-    recorded.take = RecordedSteps(
-        recorded.take, recorded.take, lambda function: kinds.append(0) or replayed(function, tensors)
-    )
+    plain, recorded = stacked("trainer.record_steps=false"), stacked()
     for steps in (plain, recorded):
         torch.manual_seed(0)
         take_as_one(steps, 7)
-    assert len(kinds) == 1
+    assert len(recorded.take.recordings) == 1
     for one, other in zip(plain.fittings, recorded.fittings, strict=True):
         torch.testing.assert_close(weights(other), weights(one), rtol=1e-3, atol=1e-5)
         assert other.sums.window() == pytest.approx(one.sums.window(), rel=1e-4)

@@ -19,6 +19,7 @@ from vae_runner.training.device import lay_out
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
+from vae_runner.training.optimizers import can_be_recorded
 from vae_runner.training.recorded import steps_on
 from vae_runner.training.recorder import Recorder
 from vae_runner.training.saved import bring_back, state_of, weights_of
@@ -90,8 +91,9 @@ class Fitting:
     def own_steps(self) -> Callable[[Block, list[Player]], None]:
         """How this fit takes a step by itself; made anew where its tensors have moved, for recordings keep them."""
         # a recording would have to hold what several processes tell each other as well
-        recorded = self.trainer.cuda_graphs and self.world.size == 1
-        return steps_on(self.experiment.device, self._compute, recorded)
+        alone = self.world.size == 1
+        can_be = all(can_be_recorded(player.optimizer) for player in self.players)
+        return steps_on(self.experiment.device, self._compute, self.trainer.record_steps and alone and can_be)
 
     # the loop's verbs
     def step(self, chosen: Block | Batch, step: int) -> None:

@@ -37,11 +37,18 @@ class Optimizer:
     def __call__(self, parameters: list[nn.Parameter], **changes: Any) -> torch.optim.Optimizer:
         settings = {**self.settings, **changes}
         settings |= {"fused": True} if self.fused else {}
+        # the learning rate and the step count stay on the device, so that a recorded step finds them there
         if parameters and (device := parameters[0].device).type == "cuda":
-            # the step count and the learning rate stay on the device, so that a recorded step finds them there
             settings |= {"lr": torch.tensor(float(settings["lr"]), device=device)}
             settings |= {"capturable": True} if self.counts else {}
+        elif parameters and self.fused and device.type == "cpu":
+            settings |= {"lr": torch.tensor(float(settings["lr"]), dtype=torch.float64)}
         return self.kind(parameters, **settings)
+
+
+def can_be_recorded(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its steps find in tensors all that differs from one to the next."""
+    return all(isinstance(group["lr"], Tensor) for group in optimizer.param_groups)
 
 
 def write_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -1,8 +1,9 @@
-"""Training steps that are recorded once and replayed: a GPU then runs a step without waiting for Python to launch it.
+"""Training steps that are recorded once and replayed, so that no time goes into the Python that leads to them.
 
-A recording holds the kernels of one step and the memory they work on, nothing of the Python that launched them. So a
-step must find whatever differs from one to the next where the recording looks for it: the indices of the batch in one
-buffer, the step's number, the weight of the KL and the learning rates in tensors, noise in the device's generator.
+A recording holds what one step does to memory, nothing of the Python that asked for it: the kernels of a GPU, or the
+operators of a CPU. So a step must find whatever differs from one to the next where the recording looks for it: the
+indices of the batch in one buffer, the step's number, the weight of the KL and the learning rates in tensors, noise in
+the device's generator.
 """
 
 import logging
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.training.budget import Block
+from vae_runner.training.operators import Operators
 from vae_runner.training.step import Player
 
 log = logging.getLogger(__name__)
@@ -33,10 +35,20 @@ class Recording:
     replay: Callable[[], None]
 
 
+class NotRecorded(Exception):
+    """A step cannot be recorded; the message says why. taken: whether it was taken nevertheless."""
+
+    def __init__(self, why: str, taken: bool):
+        super().__init__(why)
+        self.taken = taken
+
+
 def steps_on(device: torch.device, plain: Step, recorded: bool) -> Step:
-    """How steps are taken: plainly, or on a GPU and where so wished recorded and replayed."""
-    if device.type != "cuda" or not recorded:
+    """How steps are taken: plainly, or where so wished recorded and replayed."""
+    if not recorded or device.type not in ("cuda", "cpu"):
         return plain
+    if device.type == "cpu":
+        return RecordedSteps(plain, plain, operators)
     return RecordedSteps(on_side_stream(plain), plain, cuda_graph)
 
 
@@ -44,8 +56,8 @@ class RecordedSteps:
     """Takes a step given the block of its examples: the first few of a kind plainly, the others by replaying.
 
     Steps are of one kind that have batches of one size and length and the same players. plain: takes a step, reading
-    and writing nothing but device memory; step: the same, to be recorded. record: from a function to another that
-    repeats what the first does to device memory; where it fails all steps are taken plainly.
+    and writing nothing but device memory; step: the same, to be recorded. record: takes a step and returns what takes
+    it again, or raises NotRecorded, upon which all steps are taken plainly.
     """
 
     def __init__(self, plain: Step, step: Step, record: Record):
@@ -56,33 +68,40 @@ class RecordedSteps:
 
     def __call__(self, block: Block, playing: list[Player]) -> None:
         kind = (len(block.indices), block.steps, *(id(player) for player in playing))
-        if kind not in self.recordings:
-            self.taken[kind] += 1
-            if self.failed or self.taken[kind] <= WARM_UP or not self._recorded(kind, block, playing):
-                self.plain(block, playing)
-                return
-        recording = self.recordings[kind]
-        recording.indices.copy_(block.indices)
-        recording.replay()
-
-    def _recorded(self, kind: Kind, block: Block, playing: list[Player]) -> bool:
-        """Records a step of that kind, which takes none. Returns whether it can be done."""
+        if recording := self.recordings.get(kind):
+            recording.indices.copy_(block.indices)
+            recording.replay()
+            return
+        self.taken[kind] += 1
+        if self.failed or self.taken[kind] <= WARM_UP:
+            self.plain(block, playing)
+            return
         buffer = block.indices.clone()
         try:
             replay = self.record(lambda: self.step(Block(buffer, block.steps), playing))
-        except RuntimeError as error:
+            self.recordings[kind] = Recording(buffer, replay)
+        except NotRecorded as refusal:
             self.failed = True
-            self.recordings.clear()  # whose generator is no longer the one in use
-            log.info("steps are launched one kernel at a time, for they cannot be recorded: %s", _first_line(error))
-            return False
-        self.recordings[kind] = Recording(buffer, replay)
-        return True
+            self.recordings.clear()  # on a GPU their generator is no longer the one in use
+            log.info("every step runs its Python anew, for it cannot be recorded: %s", refusal)
+            if not refusal.taken:
+                self.plain(block, playing)
+
+
+def operators(function: Callable[[], None]) -> Callable[[], None]:
+    """Calls a function that works on a CPU. Returns what does to memory what it did. Raises NotRecorded."""
+    noted = Operators()
+    with noted:
+        function()
+    if noted.refused:
+        raise NotRecorded(noted.refused, taken=True)
+    return noted.function()
 
 
 def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
-    """Records what a function launches on the current CUDA device, without running it. Returns what replays it.
+    """Records what a function launches on the current CUDA device, and launches it. Returns what launches it again.
 
-    Raises RuntimeError where it waits for the device, or launches what cannot be recorded.
+    Raises NotRecorded where it waits for the device, or launches what cannot be recorded; nothing was launched then.
     """
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
@@ -91,9 +110,10 @@ def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
     try:
         with torch.cuda.graph(graph):
             function()
-    except RuntimeError:
+    except RuntimeError as error:
         generator.graphsafe_set_state(before)  # the present one still waits for the recording to end
-        raise
+        raise NotRecorded(_first_line(error), taken=False) from error
+    graph.replay()
     return graph.replay
 
 

@@ -78,7 +78,7 @@ class Trainer:
         evaluation_examples: Annotated[int, Range(2)] | None = None,
         nonfinite: Literal["stop", "skip"] = "stop",
         deterministic: bool = False,
-        cuda_graphs: bool = True,
+        record_steps: bool = True,
         length_buckets: Annotated[int, Range(1, 1024)] = 8,
     ):
         self.epochs, self.steps, self.default_steps, self.batch_size = epochs, steps, default_steps, batch_size
@@ -88,7 +88,7 @@ class Trainer:
         self.validation_epochs, self.validation_steps = validation_epochs, validation_steps
         self.checkpoint_epochs, self.checkpoint_steps = checkpoint_epochs, checkpoint_steps
         self.log_steps, self.evaluation_examples = log_steps, evaluation_examples
-        self.cuda_graphs, self.length_buckets = cuda_graphs, length_buckets
+        self.record_steps, self.length_buckets = record_steps, length_buckets
 
     @classmethod
     def needs(cls, settings: dict[str, Any]) -> dict[str, str]:

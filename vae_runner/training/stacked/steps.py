@@ -12,6 +12,7 @@ from torch import Tensor
 from vae_runner.training.budget import Block
 from vae_runner.training.device import autocast
 from vae_runner.training.fitting import Fitting
+from vae_runner.training.optimizers import can_be_recorded
 from vae_runner.training.recorded import steps_on
 from vae_runner.training.seeds import derived
 from vae_runner.training.stacked.crew import Crew, crew_of
@@ -42,7 +43,8 @@ class StackedSteps:
             fitting.sums.step = self.sums.step
             if fitting.average:
                 fitting.average.follow(fitting.experiment.model)
-        self.take = steps_on(self.experiment.device, self._compute, self.trainer.cuda_graphs)
+        recorded = self.trainer.record_steps and all(can_be_recorded(crew.optimizer) for crew in self.crews)
+        self.take = steps_on(self.experiment.device, self._compute, recorded)
 
     def seed(self, step: int) -> None:
         """Seeds the noise of the steps from `step` on, by the seeds of all."""

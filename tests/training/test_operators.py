@@ -1,0 +1,133 @@
+"""What a function did to memory is done again, and nothing else."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from vae_runner.training.operators import Operators
+
+
+def again(function):
+    with (operators := Operators()):
+        function()
+    assert operators.refused is None
+    return operators.function()
+
+
+def training():
+    """A network, and a step of its training."""
+    torch.manual_seed(0)
+    network, x = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 2)), torch.randn(4, 3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=torch.tensor(0.1), fused=True)
+
+    def step():
+        optimizer.zero_grad()
+        network(x).square().sum().backward()
+        optimizer.step()
+
+    step()  # which makes the moments
+    return network, step
+
+
+def test_calling_it_again_does_what_another_call_would():
+    plain, step = training()
+    for _ in range(3):
+        step()
+    recorded, step = training()
+    replay = again(step)
+    replay()
+    replay()
+    for one, other in zip(plain.parameters(), recorded.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.add_(x.sum().item()),
+        lambda x: x.add_(len(x[x > 0])),
+        lambda x: x.add_(len(x.nonzero())),
+        lambda x: x.add_(1) if x.sum() > 0 else x,
+        lambda x: x.add_(len(torch.unique(x))),
+    ],
+)
+def test_what_python_reads_of_a_tensor_is_refused(function):
+    x = torch.randn(5)
+    expected = x.clone()
+    function(expected)
+    with (operators := Operators()):
+        function(x)
+    assert operators.refused
+    assert torch.equal(x, expected)  # it was called nevertheless
+
+
+def test_an_index_of_numbers_is_no_such_thing():
+    x, index, total = torch.randn(5), torch.tensor([1, 1, 4]), torch.zeros(3)
+    replay = again(lambda: total.add_(x[index]))
+    index.fill_(2)
+    replay()
+    torch.testing.assert_close(total, x[[1, 1, 4]] + x[2])
+
+
+def test_lists_and_several_results_are_passed_on():
+    x, out = torch.randn(4, 6), torch.zeros(4, 3)
+
+    def function():
+        first, second = x.split(3, 1)
+        values, order = torch.cat([first.square(), second]).max(0)
+        out.add_(values).add_(order)
+
+    function()
+    out.zero_()
+    replay = again(function)
+    once = out.clone()
+    replay()
+    torch.testing.assert_close(out, 2 * once)
+
+
+def test_a_tensor_is_let_go_of_after_its_last_use(monkeypatch):
+    x, out = torch.randn(1000), torch.zeros(())
+    living = []
+
+    def watched(tensor):
+        living.append(weakref.ref(tensor))
+        return sum(1 for reference in living if reference() is not None)
+
+    seen = []
+    real = torch.ops.aten.mul.Tensor
+
+    class Multiply:
+        namespace, is_view, tags = "aten", False, real.tags
+
+        def __call__(self, *args):
+            result = real(*args)
+            seen.append(watched(result))
+            return result
+
+    with (operators := Operators()):
+        y = x
+        for _ in range(10):
+            y = y * 2
+        out.copy_(y.sum())
+        del y
+    operators.bound = {name: Multiply() if value is real else value for name, value in operators.bound.items()}
+    gc.collect()
+    operators.function()()
+    assert max(seen) <= 2
+
+
+def test_a_name_for_memory_that_nobody_reads_by_it_is_left_out():
+    x, out = torch.randn(4), torch.zeros(4)
+
+    def function():
+        x.view(2, 2)
+        out.add_(x.view(4))
+
+    with (operators := Operators()):
+        function()
+    operators.function()()
+    assert len(operators.calls) == 3
+    torch.testing.assert_close(out, 2 * x)

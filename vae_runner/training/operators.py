@@ -1,0 +1,110 @@
+"""What a function does to memory, as a function of its own: the operators it called, one after another.
+
+A step of training goes through layers, losses, autograd and an optimizer, and all that their Python and C++ comes to is
+the same few hundred operators each time. Called directly these give the same numbers to the last bit, and nothing has
+to be remembered for a backward pass that is written out already.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+# what these find out Python may go by, and goes another way the next time
+TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+
+
+@dataclass
+class Call:
+    """A line to be written. text: of the call; takes, gives: the tensors that it reads and makes, by name."""
+
+    text: str
+    takes: list[str]
+    gives: list[str]
+    targets: str
+    is_view: bool
+
+
+class Operators(TorchDispatchMode):
+    """Notes every operator that is called inside, what it is given and what comes of it.
+
+    refused: the first operator that cannot be called again without Python looking at what it found, if any.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: str | None = None
+        self.calls: list[Call] = []
+        self.names = WeakTensorKeyDictionary()  # of tensors: what was only needed for a while is let go as ever
+        self.bound: dict[str, Any] = {}  # what the lines speak of that was there before
+        self._functions: dict[Any, str] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        results = func(*args, **(kwargs or {}))
+        if self.refused is None and func.namespace != "profiler":
+            if _tells(func, args):
+                self.refused = f"Python reads what {func.name()} gives"
+            else:
+                self._note(func, args, kwargs or {}, results)
+        return results
+
+    def _note(self, func: Any, args: Any, kwargs: Any, results: Any) -> None:
+        given = [self._text(value) for value in args] + [f"{key}={self._text(value)}" for key, value in kwargs.items()]
+        takes = [self.names[tensor] for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)]
+        gives: list[str] = []
+        targets = self._target(results, gives)
+        function = self._functions.setdefault(func, f"f{len(self._functions)}")
+        self.bound[function] = func
+        self.calls.append(Call(f"{function}({', '.join(given)})", takes, gives, targets, func.is_view))
+
+    def _text(self, value: Any) -> str:
+        """What stands for an argument in a line."""
+        if isinstance(value, Tensor):
+            if value not in self.names:  # it was there before, and stays
+                self.names[value] = self._bind(value.detach() if value.requires_grad else value)
+            return self.names[value]
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(self._text(item) for item in value)}]"
+        return repr(value) if value is None or isinstance(value, bool | int) else self._bind(value)
+
+    def _bind(self, value: Any) -> str:
+        name = f"c{len(self.bound)}"
+        self.bound[name] = value
+        return name
+
+    def _target(self, result: Any, gives: list[str]) -> str:
+        """What a result is assigned to: nothing where it is no tensor, or one that has a name."""
+        if isinstance(result, list | tuple):
+            return f"[{', '.join(self._target(item, gives) for item in result)}]"
+        if not isinstance(result, Tensor) or result in self.names:
+            return "_"
+        name = f"t{len(self.calls)}_{len(gives)}"
+        self.names[result] = name
+        gives.append(name)
+        return name
+
+    def function(self) -> Callable[[], None]:
+        """Calls the operators again, in order, and lets go of each tensor after its last use."""
+        lines: list[str] = []
+        used: set[str] = set()
+        for call in reversed(self.calls):
+            if call.is_view and used.isdisjoint(call.gives):
+                continue  # another name for memory, which nobody reads by it
+            last = [name for name in {*call.takes, *call.gives} - used if name not in self.bound]
+            lines += [f"    del {', '.join(last)}"] if last else []
+            lines.append(f"    {call.targets} = {call.text}" if call.gives else f"    {call.text}")
+            used.update(call.takes, call.gives)
+        namespace = dict(self.bound)
+        exec("\n".join(["def step():", *reversed(lines), "    return None"]), namespace)
+        return namespace["step"]
+
+
+def _tells(func: Any, args: Any) -> bool:
+    if func is torch.ops.aten.index.Tensor:  # whose result has one shape always, unless by an index of booleans
+        return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+    return not TELLING.isdisjoint(func.tags)
