@@ -9,6 +9,7 @@ from vae_runner.distributions.likelihoods.bernoulli import Bernoulli
 from vae_runner.distributions.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from vae_runner.distributions.likelihoods.gaussian import Gaussian
 from vae_runner.distributions.likelihoods.laplace import Laplace
+from vae_runner.distributions.numerics import binary_cross_entropy
 from vae_runner.errors import UserError
 
 IMAGE, PAIR, NUMBER = (Space(shape, "unit") for shape in [(2, 3, 4), (2,), (1,)])
@@ -27,6 +28,13 @@ def test_bernoulli_equals_torch_distributions_on_binary_data():
     px = Bernoulli(BINARY)(logits)
     torch.testing.assert_close(px.log_prob(x), expected.log_prob(x).flatten(1).sum(1))
     torch.testing.assert_close(px.mean, expected.mean)
+
+
+def test_the_bernoulli_can_be_differentiated_twice_by_logits_and_by_data():
+    logits, x = torch.randn(2, 3, dtype=torch.float64), torch.rand(3, dtype=torch.float64)
+    given = logits.requires_grad_(), x.requires_grad_()
+    assert torch.autograd.gradcheck(binary_cross_entropy, given)
+    assert torch.autograd.gradgradcheck(binary_cross_entropy, given)
 
 
 def test_the_bernoulli_mass_of_all_binary_examples_is_one():

@@ -49,6 +49,37 @@ class Softplus(torch.autograd.Function):
         return gradient * x.sigmoid()
 
 
+class BinaryCrossEntropy(torch.autograd.Function):
+    """-[x log s + (1 - x) log(1 - s)] = log(1 + exp(l)) - x l of logits l and x of one shape, s = sigmoid(l).
+
+    Its derivative by l is s - x: one Function for both goes over all pixels half as often as one for each term.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(logits: Tensor, x: Tensor) -> Tensor:
+        return torch.addcmul(Softplus.forward(logits), x, logits, value=-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        by_logits, by_x = ctx.needs_input_grad
+        return (
+            (logits.sigmoid() - x).mul_(gradient) if by_logits else None,
+            -logits * gradient if by_x else None,
+        )
+
+
+def binary_cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
+    """Per value, in nats, of values x in [0, 1]; the two broadcast."""
+    return BinaryCrossEntropy.apply(*torch.broadcast_tensors(logits, x))
+
+
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)), for densities that are summed: below -16 it is zero in float32."""
     return Softplus.apply(x)
