@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vae_runner.models.evidence import Level
 
-ACTIVE = 0.01  # variance of the posterior mean over examples above which a unit is active (Burda et al. 2016, 4)
+ACTIVE = 0.01  # variance of the posterior mean over examples above which a unit is active (Burda et al. 2016, 5.2)
 
 
 class Moments:

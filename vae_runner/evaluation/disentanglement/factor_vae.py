@@ -6,7 +6,7 @@ accuracy on the votes of examples held out. Chance is 1/F. A perfect code reache
 than factors where several tell of one factor.
 
 Units that do not vary are left out, or they would win every vote. The paper leaves out those that have collapsed to the
-prior; of codes alone, those of variance up to `active` (Burda et al. 2016, section 4, if codes are posterior means).
+prior; of codes alone, those of variance up to `active` (Burda et al. 2016, section 5.2, if codes are posterior means).
 """
 
 import numpy as np
