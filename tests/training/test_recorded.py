@@ -75,6 +75,25 @@ def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)  # sums depend on where memory happens to lie
 
 
+def test_a_step_that_is_not_finite_moves_nothing_when_it_is_replayed(tmp_path):
+    fitting = fitting_of(tmp_path, "trainer.nonfinite=skip", "architecture.normalisation=batch")
+    count = 3 * (WARM_UP + 2)
+    steps(fitting, count)
+    before = [tensor.clone() for m in fitting.experiment.modules() for tensor in m.state_dict().values()]
+    x = fitting.experiment.data.train.x
+    kept = x.clone()
+    x.fill_(float("nan"))
+    fitting.step(Block(fitting.budget.order(0, 0)[:40]), count)
+    x.copy_(kept)  # other tests have the same
+    assert len(fitting.take.recordings) == 2
+    after = [tensor for m in fitting.experiment.modules() for tensor in m.state_dict().values()]
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one, other)
+    step, names = fitting.sums.take_bad()
+    assert step == count
+    assert "loss" in names
+
+
 def test_an_optimizer_that_counts_in_python_is_not_recorded(tmp_path):
     assert not isinstance(fitting_of(tmp_path, "optimizer=rmsprop").take, RecordedSteps)
 
