@@ -131,3 +131,26 @@ def test_a_name_for_memory_that_nobody_reads_by_it_is_left_out():
     operators.function()()
     assert len(operators.calls) == 3
     torch.testing.assert_close(out, 2 * x)
+
+
+def test_calls_differ_by_what_python_gives_them():
+    x, other, another, step = torch.randn(4), torch.randn(4), torch.randn(4), [0.0]
+
+    def noted(function):
+        with (operators := Operators()):
+            function()
+        return operators
+
+    def scaled():
+        step[0] += 1
+        x.mul_(step[0])
+
+    alike = [noted(lambda: x.add_(torch.tensor(2.0)).mul_(0.5)) for _ in range(2)]
+    assert alike[0].differs_from(alike[1]) is None
+    assert noted(scaled).differs_from(noted(scaled)) == "Python gives aten::mul_.Tensor something else in each"
+    assert noted(lambda: x.add_(other)).differs_from(noted(lambda: x.add_(x + 1))) == (
+        "one calls 1 operators, and the next 2"
+    )
+    assert noted(lambda: x.add_(other)).differs_from(noted(lambda: x.add_(another))) == (
+        "Python gives aten::add_.Tensor something else in each"
+    )

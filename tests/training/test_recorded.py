@@ -63,10 +63,10 @@ def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
     plain = fitting_of(tmp_path / "plain", *overrides, "trainer.record_steps=false")
     recorded = fitting_of(tmp_path / "recorded", *overrides)
     with NoWaiting():
-        steps(plain, 3 * (WARM_UP + 2))
+        steps(plain, 3 * (WARM_UP + 3))
     random = torch.get_rng_state()
     torch.manual_seed(1)
-    steps(recorded, 3 * (WARM_UP + 2))
+    steps(recorded, 3 * (WARM_UP + 3))
     assert not isinstance(plain.take, RecordedSteps)
     assert not recorded.take.failed
     assert len(recorded.take.recordings) == 2
@@ -77,7 +77,7 @@ def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
 
 def test_a_step_that_is_not_finite_moves_nothing_when_it_is_replayed(tmp_path):
     fitting = fitting_of(tmp_path, "trainer.nonfinite=skip", "architecture.normalisation=batch")
-    count = 3 * (WARM_UP + 2)
+    count = 3 * (WARM_UP + 3)
     steps(fitting, count)
     before = [tensor.clone() for m in fitting.experiment.modules() for tensor in m.state_dict().values()]
     x = fitting.experiment.data.train.x
@@ -103,7 +103,7 @@ def test_a_step_that_cannot_be_recorded_is_taken_plainly_and_said_once(tmp_path,
     plain = fitting_of(tmp_path / "plain", "trainer.record_steps=false")
     recorded = fitting_of(tmp_path / "recorded")
 
-    def refuse(function):
+    def refuse(function, earlier):
         if takes:
             function()
         raise NotRecorded("operation not permitted", taken=takes)
@@ -115,6 +115,28 @@ def test_a_step_that_cannot_be_recorded_is_taken_plainly_and_said_once(tmp_path,
         steps(recorded, 15)
     said = [record.message for record in caplog.records if "recorded" in record.message]
     assert said == ["every step runs its Python anew, for it cannot be recorded: operation not permitted"]
+    for one, other in zip(state_of(plain), state_of(recorded), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_step_that_python_changes_is_not_recorded(tmp_path, caplog):
+    def fit(name, *overrides):
+        fitting = fitting_of(tmp_path / name, *overrides)
+        terms, taken = fitting.experiment.objective.terms, []
+
+        def growing(evidence, kl):
+            taken.append(0)
+            return {name: term * len(taken) for name, term in terms(evidence, kl).items()}
+
+        fitting.experiment.objective.terms = growing
+        torch.manual_seed(1)
+        steps(fitting, 20)
+        return fitting
+
+    with caplog.at_level("INFO"):
+        plain, recorded = fit("plain", "trainer.record_steps=false"), fit("recorded")
+    assert recorded.take.failed
+    assert "Python gives aten::mul.Tensor something else in each" in caplog.text
     for one, other in zip(state_of(plain), state_of(recorded), strict=True):
         assert torch.equal(one, other)
 

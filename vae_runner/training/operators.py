@@ -5,6 +5,7 @@ the same few hundred operators each time. Called directly these give the same nu
 to be remembered for a backward pass that is written out already.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,9 @@ TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 @dataclass
 class Call:
-    """A line to be written. text: of the call; takes, gives: the tensors that it reads and makes, by name."""
+    """A line to be written. name: of the operator; text: of the call; takes, gives: tensors that it reads and makes."""
 
+    name: str
     text: str
     takes: list[str]
     gives: list[str]
@@ -60,7 +62,8 @@ class Operators(TorchDispatchMode):
         targets = self._target(results, gives)
         function = self._functions.setdefault(func, f"f{len(self._functions)}")
         self.bound[function] = func
-        self.calls.append(Call(f"{function}({', '.join(given)})", takes, gives, targets, func.is_view))
+        text = f"{function}({', '.join(given)})"
+        self.calls.append(Call(func.name(), text, takes, gives, targets, func.is_view))
 
     def _text(self, value: Any) -> str:
         """What stands for an argument in a line."""
@@ -88,6 +91,21 @@ class Operators(TorchDispatchMode):
         gives.append(name)
         return name
 
+    def differs_from(self, other: "Operators") -> str | None:
+        """How two calls of a function differ, if they do: then Python decides what it does."""
+        if len(self.calls) != len(other.calls):
+            return f"one calls {len(self.calls)} operators, and the next {len(other.calls)}"
+        for one, another in zip(self.calls, other.calls, strict=True):
+            if one.name != another.name:
+                return f"one calls {one.name} where the next calls {another.name}"
+            if one.text != another.text:
+                return f"Python gives {one.name} something else in each"
+        for name, value in self.bound.items():
+            if not _same(value, other.bound[name]):
+                at = next(call for call in self.calls if re.search(rf"\b{name}\b", call.text))
+                return f"Python gives {at.name} something else in each"
+        return None
+
     def function(self) -> Callable[[], None]:
         """Calls the operators again, in order, and lets go of each tensor after its last use."""
         lines: list[str] = []
@@ -102,6 +120,16 @@ class Operators(TorchDispatchMode):
         namespace = dict(self.bound)
         exec("\n".join(["def step():", *reversed(lines), "    return None"]), namespace)
         return namespace["step"]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values that were there before a function was called are one."""
+    if not isinstance(one, Tensor):
+        return one is other or one == other or repr(one) == repr(other)  # as nan is
+    if not isinstance(other, Tensor) or one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    in_place = one.data_ptr() == other.data_ptr() and one.stride() == other.stride()
+    return in_place or torch.equal(one, other)  # a number that Python makes a tensor of each time
 
 
 def _tells(func: Any, args: Any) -> bool:

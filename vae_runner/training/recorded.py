@@ -6,10 +6,12 @@ indices of the batch in one buffer, the step's number, the weight of the KL and 
 the device's generator.
 """
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,15 +26,20 @@ WARM_UP = 3  # plain steps before a recording: libraries choose their kernels, o
 
 Step = Callable[[Block, list[Player]], None]
 Kind = tuple[int | None, ...]
-Record = Callable[[Callable[[], None]], Callable[[], None]]
+Replay = Callable[[], None]
+Record = Callable[[Replay, Any], tuple[Replay | None, Any]]
 
 
 @dataclass
 class Recording:
-    """indices: of the batch, to be overwritten before each replay."""
+    """indices: of the batch, to be overwritten before each replay. replay: None where another step is to be seen first.
+
+    seen: whatever is to be known of this one then.
+    """
 
     indices: Tensor
-    replay: Callable[[], None]
+    replay: Replay | None = None
+    seen: Any = None
 
 
 class NotRecorded(Exception):
@@ -56,8 +63,8 @@ class RecordedSteps:
     """Takes a step given the block of its examples: the first few of a kind plainly, the others by replaying.
 
     Steps are of one kind that have batches of one size and length and the same players. plain: takes a step, reading
-    and writing nothing but device memory; step: the same, to be recorded. record: takes a step and returns what takes
-    it again, or raises NotRecorded, upon which all steps are taken plainly.
+    and writing nothing but device memory; step: the same, to be recorded. record: takes a step, given what was seen of
+    the one before, and returns what takes it again and what it saw, or raises NotRecorded; then all steps are plain.
     """
 
     def __init__(self, plain: Step, step: Step, record: Record):
@@ -68,7 +75,8 @@ class RecordedSteps:
 
     def __call__(self, block: Block, playing: list[Player]) -> None:
         kind = (len(block.indices), block.steps, *(id(player) for player in playing))
-        if recording := self.recordings.get(kind):
+        recording = self.recordings.get(kind)
+        if recording and recording.replay:
             recording.indices.copy_(block.indices)
             recording.replay()
             return
@@ -76,10 +84,8 @@ class RecordedSteps:
         if self.failed or self.taken[kind] <= WARM_UP:
             self.plain(block, playing)
             return
-        buffer = block.indices.clone()
         try:
-            replay = self.record(lambda: self.step(Block(buffer, block.steps), playing))
-            self.recordings[kind] = Recording(buffer, replay)
+            self._record(kind, block, playing)
         except NotRecorded as refusal:
             self.failed = True
             self.recordings.clear()  # on a GPU their generator is no longer the one in use
@@ -87,18 +93,28 @@ class RecordedSteps:
             if not refusal.taken:
                 self.plain(block, playing)
 
+    def _record(self, kind: Kind, block: Block, playing: list[Player]) -> None:
+        recording = self.recordings.setdefault(kind, Recording(block.indices.clone()))
+        buffer = recording.indices.copy_(block.indices)
+        replayable = functools.partial(self.step, Block(buffer, block.steps), playing)
+        recording.replay, recording.seen = self.record(replayable, recording.seen)
 
-def operators(function: Callable[[], None]) -> Callable[[], None]:
-    """Calls a function that works on a CPU. Returns what does to memory what it did. Raises NotRecorded."""
+
+def operators(function: Callable[[], None], earlier: Operators | None) -> tuple[Replay | None, Operators | None]:
+    """Calls a function that works on a CPU, and sees if it does what it did `earlier`. Raises NotRecorded if not.
+
+    Where a second call is the same as the first, nothing that Python alone knows is likely to make another different.
+    """
     noted = Operators()
     with noted:
         function()
-    if noted.refused:
-        raise NotRecorded(noted.refused, taken=True)
-    return noted.function()
+    why = noted.refused or (earlier and earlier.differs_from(noted))
+    if why:
+        raise NotRecorded(why, taken=True)
+    return (noted.function(), None) if earlier else (None, noted)
 
 
-def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
+def cuda_graph(function: Callable[[], None], earlier: None) -> tuple[Replay, None]:
     """Records what a function launches on the current CUDA device, and launches it. Returns what launches it again.
 
     Raises NotRecorded where it waits for the device, or launches what cannot be recorded; nothing was launched then.
@@ -114,7 +130,7 @@ def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
         generator.graphsafe_set_state(before)  # the present one still waits for the recording to end
         raise NotRecorded(_first_line(error), taken=False) from error
     graph.replay()
-    return graph.replay
+    return graph.replay, None
 
 
 def on_side_stream(step: Step) -> Step:
