@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -36,12 +37,22 @@ def test_the_profile_of_a_step_accounts_for_its_operators():
     assert sum(shares) == pytest.approx(100, abs=1)
 
 
-def test_models_side_by_side_are_scored_by_their_bound_and_their_likelihood():
-    spec = importlib.util.spec_from_file_location("side_by_side", BENCHMARKS / "pythae_side_by_side.py")
+def module_of(script: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(script, BENCHMARKS / f"{script}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_recorded_steps_are_timed_beside_plain_ones(capsys):
+    module_of("recorded").main(["architecture.width=8"], rounds=1, seconds=0.01)
+    assert re.search(r"plain [\d.]+ ms, recorded [\d.]+ ms, [\d.]+ times as fast", capsys.readouterr().out)
+
+
+def test_models_side_by_side_are_scored_by_their_bound_and_their_likelihood():
+    module = module_of("pythae_side_by_side")
     x = (torch.rand(60, 1, 28, 28) < 0.5).float()
 
     def posterior(rows):

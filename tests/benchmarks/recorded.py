@@ -20,8 +20,6 @@ from vae_runner.training.distributed import ALONE
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recorded import RecordedSteps
 
-ROUNDS = 12
-
 
 def fitting_of(place: str, overrides: list[str]) -> Fitting:
     config = compose([*overrides, "trainer.device=cpu"])
@@ -30,14 +28,14 @@ def fitting_of(place: str, overrides: list[str]) -> Fitting:
     return Fitting(build_trainer(settings), build_experiment(settings), RunDirectory(Path(place)))
 
 
-def main(overrides: list[str]) -> None:
+def main(overrides: list[str], rounds: int = 12, seconds: float = 1.0) -> None:
     with tempfile.TemporaryDirectory() as place:
         plain = fitting_of(place, [*overrides, "trainer.record_steps=false"])
         recorded = fitting_of(place, overrides)
         coming = batches(plain.experiment, plain.budget, 0, ALONE, plain.trainer.length_buckets)
         chosen = [*islice(coming, min(plain.budget.steps_per_epoch, 200))]
         started, count = time.perf_counter(), 0
-        while time.perf_counter() - started < 1:
+        while time.perf_counter() - started < seconds:
             plain.step(chosen[count % len(chosen)], 0)
             count += 1
         turn = [chosen[number % len(chosen)] for number in range(count)]
@@ -47,7 +45,7 @@ def main(overrides: list[str]) -> None:
         assert isinstance(recorded.take, RecordedSteps)
         assert not recorded.take.failed
         times: dict[bool, list[float]] = {False: [], True: []}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for fitting in (plain, recorded):
                 started = time.perf_counter()
                 for block in turn:
