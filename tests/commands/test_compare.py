@@ -438,3 +438,12 @@ def test_it_says_where_samples_were_compared_in_different_features(tmp_path, mon
     assert f"{said}a network (accuracy 0.900); a network (accuracy 0.990)" in capsys.readouterr().out
     compared("runs", "split=train")
     assert said not in capsys.readouterr().out  # they were held against another split
+
+
+def test_factors_without_names_are_no_numbers_of_draws(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    for name, r2 in (("a", 0.5), ("b", 0.25)):
+        run = make(Path(name), figures=nats(-1.0))
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "usefulness": {"ridge_r2_0": r2}}))
+    assert column(compared("b", "a", "sort=ridge_r2_0"), "run") == ["a", "b"]
+    assert "sort=ridge_r2: no run has it" in refused("compare", "a", "b", "sort=ridge_r2")

@@ -14,6 +14,7 @@ from vae_runner.reporting.better import is_better_high
         ("log_likelihood_of_these_100", True),
         ("ridge_r2", True),
         ("ridge_r2_position_x", True),
+        ("ridge_r2_0", True),
         ("linear_probe_accuracy_shape", True),
         ("latents_mutual_information", True),
         ("codebook_perplexity", True),

@@ -2,6 +2,8 @@
 
 import re
 
+from vae_runner.reporting.draws import without_draws
+
 HIGHER_IS_BETTER = (
     *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
     *("latents_mutual_information", "likelihood_elbo", "codebook_perplexity"),
@@ -23,8 +25,3 @@ def is_better_high(figure: str) -> bool:
     name = re.sub(r"^level_\d+_", "", figure)  # of one level of a ladder
     of_a_factor = name.startswith(OF_A_FACTOR) and not name.endswith("_standard_error")
     return of_a_factor or without_draws(name) in HIGHER_IS_BETTER
-
-
-def without_draws(figure: str) -> str:
-    """`log_likelihood` for `log_likelihood_5000`."""
-    return re.sub(r"_\d+$", "", figure)

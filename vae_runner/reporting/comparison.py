@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.reporting import runs, tables
-from vae_runner.reporting.better import without_draws
+from vae_runner.reporting.draws import without_draws
 from vae_runner.reporting.evaluated import evaluated, features_of
 from vae_runner.reporting.formats import cell
 from vae_runner.reporting.published import Ours, Published
@@ -138,7 +138,13 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
             }
         )
     reached = tables.columns_of([{key: value for key, value in row.items() if value is not None} for row in rows])
-    shown = [column for name in SHOWN for column in reached if without_draws(column) == f"{split} {name}"]
+    own = f"{split} "
+    shown = [
+        column
+        for name in SHOWN
+        for column in reached
+        if column.startswith(own) and without_draws(column.removeprefix(own)) == name
+    ]
     overridden = _overridden(directories)
     different = told_apart(settings, overridden)
     by_hand = [key for key in different if key in overridden]

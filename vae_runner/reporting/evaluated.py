@@ -4,21 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from vae_runner.reporting.draws import OF_DRAWS, OF_SAMPLES
 from vae_runner.reporting.published import KNOWN, SPLITS
 from vae_runner.run_directory import RunDirectory
 
-# of evaluation.json: what is made of K draws, and is comparable where K is the same
-OF_DRAWS = (
-    *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
-    *("bits_per_dimension", "perplexity"),
-    *(
-        f"{figure}_{score}"
-        for figure in ("auc", "average_precision")
-        for score in ("negative_elbo", "negative_log_likelihood", "distortion")
-    ),
-)
-# of evaluation.json: what is estimated from samples, and leans to one side the more the fewer there are
-OF_SAMPLES = ("frechet_distance", "precision", "recall", "density", "coverage")
 NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
 # names of more than one group, or of a group and of training
 _TIMES = Counter(name for place, names in KNOWN.items() if place not in SPLITS[1:] for name in names)
