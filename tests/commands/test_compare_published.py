@@ -101,7 +101,20 @@ def test_a_mean_over_seeds_says_of_how_few_draws_and_there_is_none_of_unlike_one
     few, unlike = lines[lines.index("over seeds") + 3 :][:2]
     of_both = "likelihood.log_likelihood -100 "
     assert " ".join(few.split()) == f"2 2 {of_both}-100.25 0.35355 within 1 (50 draws, 100 examples)"
-    assert " ".join(unlike.split()) == f"4 2 {of_both}- - of unlike draws or examples"
+    assert " ".join(unlike.split()) == f"4 2 {of_both}- - of unlike draws, examples or options"
+
+
+def test_there_is_no_mean_over_seeds_of_what_was_taken_with_unlike_options(capsys):
+    for width, seed, bins in [(2, 0, 20), (2, 1, 20), (4, 0, 20), (4, 1, 50)]:
+        published = {**PAPER, "figure": "disentanglement.mig", "value": 0.5}
+        run = make(Path(f"runs/{width}_{seed}"), figures=nats(-1.0), published=published, latent_dim=width, seed=seed)
+        group = {"mig": 0.25, "bins": bins, "examples": 100, "taken_with": {"limit": None}}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "disentanglement": group}))
+    assert main(["compare", "runs"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    same, unlike = (line.split() for line in lines[lines.index("over seeds") + 3 :][:2])
+    assert same[:6] == ["2", "2", "disentanglement.mig", "0.5", "0.25", "0"]
+    assert " ".join(unlike) == "4 2 disentanglement.mig 0.5 - - of unlike draws, examples or options"
 
 
 def test_a_likelihood_says_of_how_many_draws_it_is():

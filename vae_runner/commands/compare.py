@@ -1,5 +1,6 @@
 """`vae-run compare DIR ...`: a table of runs and sweeps, and their curves."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -150,7 +151,7 @@ def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str
     if name in names:
         return name
     if near := nearest_key(name, names):
-        hint = f"did you mean {argument}={near}?"
+        hint = f"did you mean {shlex.quote(f'{argument}={near}')}?"
     else:  # of all the settings that runs have, sixty or more, few can be meant
         few = get_close_matches(name.lower(), names, n=FEW, cutoff=0.4)
         hint = f"the nearest are {', '.join(few)}" if few else f"the table has {', '.join(shown) or 'no settings'}"

@@ -2,7 +2,7 @@
 
 import re
 
-from vae_runner.reporting.draws import without_draws
+from vae_runner.reporting.options import plain_name
 
 HIGHER_IS_BETTER = (
     *("elbo", "log_px", "iw_bound", "accuracy", "active_units", "mutual_information", "examples_per_second"),
@@ -21,7 +21,7 @@ OF_A_FACTOR = ("ridge_r2_", "linear_probe_accuracy_")  # with the factor's name 
 
 
 def is_better_high(figure: str) -> bool:
-    """Of a figure by its name without its split, with the number of draws that it is of or without."""
-    name = re.sub(r"^level_\d+_", "", figure)  # of one level of a ladder
+    """Of a figure by its name without its split, with the draws and options that it is of or without."""
+    name = re.sub(r"^level_\d+_", "", plain_name(figure))  # of one level of a ladder
     of_a_factor = name.startswith(OF_A_FACTOR) and not name.endswith("_standard_error")
-    return of_a_factor or without_draws(name) in HIGHER_IS_BETTER
+    return of_a_factor or name in HIGHER_IS_BETTER

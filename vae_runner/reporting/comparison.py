@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.reporting import runs, tables
-from vae_runner.reporting.draws import without_draws
 from vae_runner.reporting.evaluated import evaluated, features_of
 from vae_runner.reporting.formats import cell
+from vae_runner.reporting.options import plain_name
 from vae_runner.reporting.published import Ours, Published
 from vae_runner.run_directory import RunDirectory
 
@@ -27,7 +27,7 @@ OF_THE_SAME_DATA = {
 NOT_TOLD = (None, "none", "inferred_label")  # conditions of which log p(x) is of x alone
 VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
-UNLIKE = "of unlike draws or examples"  # the verdict on a mean that is none
+UNLIKE = "of unlike draws, examples or options"  # the verdict on a mean that is none
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
@@ -83,17 +83,17 @@ class Comparison:
         """What rows can be sorted by: figures, with or without their split, and every other column, shown or not."""
         columns = tables.columns_of(self.rows)
         own = [column.removeprefix(f"{self.split} ") for column in columns]
-        of_one_number_of_draws = [name for name, found in self._by_draws.items() if len(found) == 1]
-        return [*dict.fromkeys([*runs.FIGURES, *own, *of_one_number_of_draws, *columns])]
+        alone = [name for name, found in self._by_plain_name.items() if len(found) == 1]
+        return [*dict.fromkeys([*runs.FIGURES, *own, *alone, *columns])]
 
     @property
-    def _by_draws(self) -> dict[str, list[str]]:
-        """Figures without their number of draws -> their columns, one for each number."""
+    def _by_plain_name(self) -> dict[str, list[str]]:
+        """Figures without their draws and options -> their columns, one for each number and each set of options."""
         found: dict[str, list[str]] = {}
         for column in tables.columns_of(self.rows):
             name = column.removeprefix(f"{self.split} ")
-            if without_draws(name) != name:
-                found.setdefault(without_draws(name), []).append(column)
+            if plain_name(name) != name:
+                found.setdefault(plain_name(name), []).append(column)
         return found
 
     @property
@@ -101,8 +101,8 @@ class Comparison:
         return "elbo" if self.column_of("elbo") in self.figures else "loss"
 
     def column_of(self, name: str) -> str:
-        """The column of a figure or a setting: `test elbo` for `elbo`, and with its draws where all have the same."""
-        if len(found := self._by_draws.get(name, [])) == 1:
+        """The column of a figure or a setting: `test elbo` for `elbo`, with draws and options if all have the same."""
+        if len(found := self._by_plain_name.get(name, [])) == 1:
             return found[0]
         column = f"{self.split} {name}"
         is_figure = name in runs.FIGURES or any(column in row for row in self.rows)
@@ -120,7 +120,8 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     published = [_held(config, file) for config, file in zip(configs, files, strict=True)]
     names = short_names(directories)
     rows, ours = [], []
-    for directory, name, given, held in zip(directories, names, settings, published, strict=True):
+    taken = evaluated([RunDirectory(directory) for directory in directories], split)
+    for directory, name, given, held, groups in zip(directories, names, settings, published, taken, strict=True):
         run = RunDirectory(directory)
         summary = run.summary()
         figures = summary.get(split) or {}
@@ -131,7 +132,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
                 **given,
                 "state": runs.state_of(run),
                 **(held_against(held, ours[-1]) if held else {}),
-                **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
+                **{f"{split} {figure}": value for figure, value in {**groups, **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
                 "features": features_of(run, split),
                 "directory": str(directory),
@@ -143,7 +144,7 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
         column
         for name in SHOWN
         for column in reached
-        if column.startswith(own) and without_draws(column.removeprefix(own)) == name
+        if column.startswith(own) and plain_name(column.removeprefix(own)) == name
     ]
     overridden = _overridden(directories)
     different = told_apart(settings, overridden)
@@ -195,8 +196,8 @@ def averages(
     """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
 
     figure: one more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs
-    that are held against the same published figure is held against it too, if it is of one number of draws and
-    examples. Returns the rows and their columns.
+    that are held against the same published figure is held against it too, if all are of as many draws and examples
+    and were taken with the same options. Returns the rows and their columns.
     """
     known = figure is not None and figure.startswith(f"{comparison.split} ")
     figures = list(dict.fromkeys([*comparison.figures, *([figure] if figure and known else [])]))
@@ -219,10 +220,10 @@ def averages(
 
 
 def _mean_held_against(published: Published, taken: Sequence[Ours]) -> dict[str, Any]:
-    if len(fewer := {ours.fewer for ours in taken}) > 1:
+    if len({(ours.fewer, ours.options) for ours in taken}) > 1:
         return {**held_against(published, Ours(None), **{"ours ±": None}), "verdict": UNLIKE}
     mean, spread = _moments([ours.value for ours in taken if ours.value is not None])
-    return held_against(published, Ours(mean, *fewer), **{"ours ±": spread})
+    return held_against(published, Ours(mean, taken[0].fewer if taken else ""), **{"ours ±": spread})
 
 
 def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]:

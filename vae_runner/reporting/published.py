@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from vae_runner.errors import UserError
 from vae_runner.reporting.better import is_better_high
 from vae_runner.reporting.formats import counted, number
+from vae_runner.reporting.options import options_of, with_options
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
@@ -66,10 +67,11 @@ KNOWN = {
 @dataclass(frozen=True)
 class Ours:
     """value: of a run, None where it was not taken. fewer: draws and examples, where it is not of all there might be:
-    `50 draws, 100 examples`."""
+    `50 draws, 100 examples`. options: of `vae-run evaluate` that it depends on: `mig (bins=50)`."""
 
     value: float | None
     fewer: str = ""
+    options: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +125,10 @@ class Published:
             if isinstance(found, int | float):
                 place, _, name = self.figure.partition(".")
                 group = written[place]
-                return Ours(found, _fewer(place, name, group) if isinstance(group, Mapping) else "")
+                if not isinstance(group, Mapping):
+                    return Ours(found)
+                options = options_of(place, name, group)
+                return Ours(found, _fewer(place, name, group), with_options(name, options, [*options]))
         return Ours(None)
 
     @property
