@@ -219,6 +219,21 @@ def test_runs_that_agree_are_averaged(tmp_path, monkeypatch):
     assert len(compared("runs", "by=latent_dim,seed")) == 4
 
 
+def test_a_run_that_was_run_twice_is_no_second_draw_of_the_mean(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, seed, root, elbo in [("a", 0, "here", -10.0), ("b", 0, "there", -12.0), ("c", 1, "here", -15.0)]:
+        make(Path(f"runs/{name}"), figures=nats(elbo), seed=seed, data={"root": root})
+    make(Path("runs/d"), state="failed", seed=1, data={"root": "here"})
+    (row,) = compared("runs", "by=variant")
+    assert (row["runs"], row["completed"], row["test elbo"], row["test elbo ±"][:6]) == ("2", "2", "-13.0", "2.8284")
+    said = "of the same settings and seed, and one run in any mean: "
+    assert f"{said}a, b\n" in capsys.readouterr().out
+    assert len(compared("runs")) == 4
+    capsys.readouterr()
+    compared("runs/a", "runs/c", "runs/d")  # which has no figures, so that nothing of it counts
+    assert said not in capsys.readouterr().out
+
+
 def test_the_accuracy_is_shown_where_any_run_has_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make(Path("a"), figures={**nats(-1.0), "accuracy": 0.5})

@@ -68,6 +68,19 @@ def test_runs_over_seeds_have_a_mean_and_a_spread_beside_it(capsys):
     assert text.endswith("| 3 | test.elbo | -100 | -101 | 1 | within 1 |\n")
 
 
+def test_a_run_that_was_run_twice_counts_once_over_seeds(capsys):
+    for name, seed, elbo in [("a", 0, -100.0), ("b", 0, -100.0), ("c", 0, -100.0), ("d", 1, -104.0)]:
+        make(Path(f"runs/{name}"), figures=nats(elbo), seed=seed, published=PAPER)
+    assert main(["compare", "runs"]) == 0
+    printed = capsys.readouterr().out
+    lines = [line.strip() for line in printed.splitlines()]
+    line = lines[lines.index("over seeds") + 3].split()
+    assert line[:5] == ["2", "test.elbo", "-100", "-102", "2.8284"]
+    assert "of the same settings and seed, and one run in any mean: a, b, c" in lines
+    assert main(["compare", "runs/a", "runs/b"]) == 0
+    assert "over seeds" not in capsys.readouterr().out
+
+
 def test_seeds_of_several_settings_are_averaged_apart(capsys):
     for latent_dim, seed, elbo in [(2, 0, -100.0), (2, 1, -101.0), (4, 0, -104.0), (4, 1, -106.0), (8, 0, -1.0)]:
         given = {"latent_dim": latent_dim, "seed": seed}
@@ -81,9 +94,9 @@ def test_seeds_of_several_settings_are_averaged_apart(capsys):
 
 def test_an_average_is_held_against_it_too_unless_runs_differ_in_what_they_are_held_against():
     other = {**PAPER, "value": -50.0}
-    for name, published in (("a", PAPER), ("b", PAPER), ("c", other)):
+    for seed, (name, published) in enumerate((("a", PAPER), ("b", PAPER), ("c", other))):
         choices = {**BASE["choices"], "experiment": "one" if published is PAPER else "other"}
-        make(Path(f"runs/{name}"), figures=nats(-104.0), published=published, choices=choices)
+        make(Path(f"runs/{name}"), figures=nats(-104.0), published=published, choices=choices, seed=seed)
     rows = compared("runs", "by=experiment", "sort=experiment")
     assert column(rows, "verdict") == ["worse by 4", "worse by 54"]
     assert column(rows, "ours ±") == ["0.0", ""]

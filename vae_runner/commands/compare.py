@@ -90,6 +90,8 @@ def compare(
         print(f"runs differ in {' and '.join(compared.scales)}, so their nats do not compare")
     if len(found := {row["features"] for row in compared.rows if row["features"]}) > 1:
         print(f"samples were compared in different features, so their figures do not: {'; '.join(sorted(found))}")
+    if repeated := [", ".join(str(row["run"]) for row in rows) for rows in compared.repeated]:
+        print(f"of the same settings and seed, and one run in any mean: {'; '.join(repeated)}")
     if hidden := [name for name in columns if name not in shown]:
         print(f"too wide for {', '.join(hidden)}, which are in {TABLE}")
 

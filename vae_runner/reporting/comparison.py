@@ -24,6 +24,8 @@ OF_THE_SAME_DATA = {
     *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
     *(f"data.{key}" for key in ("validation", "test", *MEANS)),
 }
+# settings of which no figure but the speed depends: runs that agree in all others are one run twice
+OF_NO_FIGURE = {*(f"data.{key}" for key in ("root", "download", *MEANS))}
 NOT_TOLD = (None, "none", "inferred_label")  # conditions of which log p(x) is of x alone
 VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
@@ -77,6 +79,20 @@ class Comparison:
         scales = [key for key in different if key in ("data", "likelihood") or key.startswith("data.")]
         told = {None if row.get("condition") in NOT_TOLD else row["condition"] for row in self.rows}
         return [*scales, *(["condition"] if len(told) > 1 else []), *tables.differing(self.rows, [VISIBLE])]
+
+    @property
+    def repeated(self) -> list[list[dict[str, Any]]]:
+        """Rows with figures that have all settings in common, the seed too, where there are several."""
+        taken = [row for row in self.rows if any(row.get(figure) is not None for figure in self.figures)]
+        return [rows for rows in self.once(taken) if len(rows) > 1]
+
+    def once(self, rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """Rows by run: those of one group have the same settings and seed, and count as one in a mean."""
+        keys = [key for key in self.given if key not in OF_NO_FIGURE]
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            found.setdefault(repr([row.get(key) for key in keys]), []).append(row)
+        return list(found.values())
 
     @property
     def sortable(self) -> list[str]:
@@ -195,9 +211,10 @@ def averages(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
 
-    figure: one more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs
-    that are held against the same published figure is held against it too, if all are of as many draws and examples
-    and were taken with the same options. Returns the rows and their columns.
+    Runs with the same settings and seed count as one, by their mean: what is run twice is no second draw. figure: one
+    more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs that are held
+    against the same published figure is held against it too, if all are of as many draws and examples and were taken
+    with the same options. Returns the rows and their columns.
     """
     known = figure is not None and figure.startswith(f"{comparison.split} ")
     figures = list(dict.fromkeys([*comparison.figures, *([figure] if figure and known else [])]))
@@ -206,11 +223,12 @@ def averages(
         groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append((row, published, ours))
     rows = []
     for group in groups.values():
-        members = [row for row, _, _ in group]
-        row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
-        row["completed"] = sum(member["state"] == "completed" for member in members)
+        members = comparison.once([row for row, _, _ in group])
+        row = {**{key: members[0][0].get(key) for key in by}, "runs": len(members)}
+        row["completed"] = sum(any(row["state"] == "completed" for row in member) for member in members)
         if len(held := {published for _, published, _ in group}) == 1 and (published := held.pop()):
-            row |= _mean_held_against(published, [ours for _, _, ours in group if ours.value is not None])
+            taken = {(ours.fewer, ours.options) for _, _, ours in group if ours.value is not None}
+            row |= _mean_held_against(published, *_mean(members, "ours"), taken)
         for name in figures:
             row[name], row[f"{name} ±"] = _mean(members, name)
         for name in ("epochs", "seconds"):
@@ -219,11 +237,14 @@ def averages(
     return rows, [column for column in tables.columns_of(rows) if any(row.get(column) is not None for row in rows)]
 
 
-def _mean_held_against(published: Published, taken: Sequence[Ours]) -> dict[str, Any]:
-    if len({(ours.fewer, ours.options) for ours in taken}) > 1:
+def _mean_held_against(
+    published: Published, mean: float | None, spread: float | None, taken: set[tuple[str, str]]
+) -> dict[str, Any]:
+    """taken: how each of ours was, of which there is a mean where all were in the same way."""
+    if len(taken) > 1:
         return {**held_against(published, Ours(None), **{"ours ±": None}), "verdict": UNLIKE}
-    mean, spread = _moments([ours.value for ours in taken if ours.value is not None])
-    return held_against(published, Ours(mean, taken[0].fewer if taken else ""), **{"ours ±": spread})
+    fewer = next((fewer for fewer, _ in taken), "")
+    return held_against(published, Ours(mean, fewer), **{"ours ±": spread})
 
 
 def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]:
@@ -245,12 +266,11 @@ def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]
     return several, [column for column in columns if column in (*by, "runs", *HELD, "ours ±")]
 
 
-def _mean(rows: Sequence[dict[str, Any]], name: str) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of a column over the rows that have it; None of none, and no deviation of one."""
-    return _moments([row[name] for row in rows if row.get(name) is not None])
-
-
-def _moments(values: Sequence[float]) -> tuple[float | None, float | None]:
+def _mean(members: Sequence[Sequence[dict[str, Any]]], name: str) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of a column over the runs that have it, each the mean of its rows; None of none, and
+    no deviation of one."""
+    found = [[row[name] for row in rows if row.get(name) is not None] for rows in members]
+    values = [statistics.fmean(of_one) for of_one in found if of_one]
     return statistics.fmean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None
 
 
