@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vae_runner.build import Run
 from vae_runner.data.tokens import END
-from vae_runner.evaluation.evaluate import Preserved, blocks
+from vae_runner.evaluation.blocks import blocks
+from vae_runner.evaluation.evaluate import Preserved
 from vae_runner.evaluation.reconstructions import reconstruct
 
 SAMPLES = 1000
@@ -24,7 +25,7 @@ def measure(run: Run) -> dict[str, float]:
     x, mask, error = {}, {}, {}
     for name in ("train", "test"):
         split = getattr(data, name)
-        batches = [data.batch(split, indices) for indices in blocks(split, run.device)]
+        batches = [data.batch(split, block.indices) for block in blocks(split, run.device)]
         x[name] = torch.cat([batch.x for batch in batches])
         mask[name] = None if batches[0].mask is None else torch.cat([batch.mask for batch in batches])
         codes[name] = torch.cat([run.model.encode(batch)[-1].flatten(1) for batch in batches])
