@@ -516,3 +516,11 @@ def test_a_figure_stands_apart_by_the_options_that_it_depends_on(
     name = f"test {figure} ({apart})" if apart else f"test {figure}"
     rows = compared("runs", f"sort={name}", "descending=true")
     assert column(rows, name) == (["3.0", ""] if apart else ["3.0", "1.0"])
+
+
+def test_the_samples_that_are_as_sharp_as_the_data_come_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, sharpness in (("noisy", 2.0), ("blurred", 0.4), ("good", 1.1)):
+        group_taken(Path(f"runs/{name}"), "samples", sharpness_ratio=sharpness)
+    assert column(compared("runs", "sort=sharpness_ratio"), "run") == ["good", "blurred", "noisy"]
+    assert column(compared("runs", "sort=sharpness_ratio", "descending=true"), "run") == ["noisy", "good", "blurred"]

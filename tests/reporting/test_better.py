@@ -1,8 +1,10 @@
 """Which way a figure is better."""
 
+import math
+
 import pytest
 
-from vae_runner.reporting.better import is_better_high
+from vae_runner.reporting.better import best, is_better
 
 
 @pytest.mark.parametrize(
@@ -31,4 +33,13 @@ from vae_runner.reporting.better import is_better_high
     ],
 )
 def test_bounds_are_better_high_whatever_their_draws(figure, high):
-    assert is_better_high(figure) == high
+    assert best(figure) == (math.inf if high else -math.inf)
+    assert is_better(2.0, 1.0, best(figure)) == high
+    assert is_better(1.0, 2.0, best(figure)) != high
+
+
+def test_samples_are_best_as_sharp_as_the_data():
+    assert best("sharpness_ratio") == best("sharpness_ratio (samples=100)") == 1
+    assert is_better(0.9, 1.5, 1.0)
+    assert is_better(1.2, 0.5, 1.0)
+    assert not is_better(0.2, 1.5, 1.0)

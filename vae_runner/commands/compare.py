@@ -1,5 +1,6 @@
 """`vae-run compare DIR ...`: a table of runs and sweeps, and their curves."""
 
+import math
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -76,9 +77,9 @@ def compare(
         rows, columns = comparison.averages(compared, keys, column if sort else None)
     if by and sort and column not in columns:
         raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
-    highest = _is_better_high(figure, compared) if descending is None else descending
+    best = _best(figure, compared) if descending is None else math.inf if descending else -math.inf
     if any(column in row for row in rows):
-        rows = tables.sorted_by(rows, column, highest)
+        rows = tables.sorted_by(rows, column, best)
     images = {}
     if "rate_distortion" in files:
         images["rate_distortion"] = compare_pictures.rate_distortion(compared, rows, keys)
@@ -130,19 +131,19 @@ def _pictures(asked: Mapping[str, str | None], opening: Mapping[str, Any], overw
     return files
 
 
-def _is_better_high(figure: str, compared: "Comparison") -> bool:
-    """Of what rows are sorted by; `ours` is what runs are held against, which may be of either kind.
+def _best(figure: str, compared: "Comparison") -> float:
+    """The best value of what rows are sorted by; `ours` is what runs are held against, which may be of several kinds.
 
-    Raises UserError where it is of both.
+    Raises UserError where it is.
     """
-    from vae_runner.reporting.better import is_better_high
+    from vae_runner.reporting.better import best
 
     if figure not in ("ours", "published"):
-        return is_better_high(figure.removeprefix(f"{compared.split} "))
-    ways = {held.is_better_high for held in compared.published if held}
-    if len(ways) > 1:
+        return best(figure.removeprefix(f"{compared.split} "))
+    found = {held.best for held in compared.published if held}
+    if len(found) > 1:
         raise UserError(f"sort={figure}: some of these are better high and others low; type descending=true or false")
-    return True in ways
+    return found.pop() if found else -math.inf
 
 
 def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str]) -> str:

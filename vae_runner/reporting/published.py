@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vae_runner.errors import UserError
-from vae_runner.reporting.better import is_better_high
+from vae_runner.reporting.better import best, is_better
 from vae_runner.reporting.formats import counted, number
 from vae_runner.reporting.options import options_of, with_options
 from vae_runner.run_directory import RunDirectory
@@ -132,8 +132,8 @@ class Published:
         return Ours(None)
 
     @property
-    def is_better_high(self) -> bool:
-        return is_better_high(self.figure.rpartition(".")[2])
+    def best(self) -> float:
+        return best(self.figure.rpartition(".")[2])
 
     def verdict(self, ours: Ours) -> str:
         """Whether ours is the same within the tolerance; if not, which is better and by how much.
@@ -144,7 +144,7 @@ class Published:
             return NOT_TAKEN
         assert self.value is not None, "of no run in particular"
         difference = ours.value - self.value
-        better = (difference > 0) == self.is_better_high
+        better = is_better(ours.value, self.value, self.best)
         verdict = f"{'better' if better else 'worse'} by {number(abs(difference), 3)}"
         if abs(difference) <= self.tolerance:
             verdict = f"within {number(self.tolerance)}"
