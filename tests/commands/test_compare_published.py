@@ -117,6 +117,14 @@ def test_a_mean_over_seeds_says_of_how_few_draws_and_there_is_none_of_unlike_one
     assert " ".join(unlike.split()) == f"4 2 {of_both}- - of unlike draws, examples or options"
 
 
+def test_the_verdict_on_a_figure_of_training_says_of_how_few_examples_it_is():
+    for name, examples in (("few", 64), ("all", None)):
+        run = make(Path(name), figures=nats(-100.5), published=PAPER, trainer={"evaluation_examples": examples})
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps({**summary, "examples": {"test": examples or 1000}}))
+    assert column(compared("few", "all", "sort=run"), "verdict") == ["within 1", "within 1 (64 examples)"]
+
+
 def test_there_is_no_mean_over_seeds_of_what_was_taken_with_unlike_options(capsys):
     for width, seed, bins in [(2, 0, 20), (2, 1, 20), (4, 0, 20), (4, 1, 50)]:
         published = {**PAPER, "figure": "disentanglement.mig", "value": 0.5}

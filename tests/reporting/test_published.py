@@ -78,6 +78,12 @@ def test_few_draws_and_examples_are_told_beside_ours(figure, fewer, tmp_path):
     assert held(figure, value=-4.0).verdict(ours).endswith(f" by 3{brackets}")
 
 
+@pytest.mark.parametrize(("limit", "fewer"), [(100, "100 examples"), (200, ""), (None, "")])
+def test_a_figure_of_training_says_of_how_few_examples_training_took_it(limit, fewer, tmp_path):
+    (tmp_path / "summary.json").write_text(json.dumps({"test": {"elbo": -1.0}, "examples": {"test": 100}}))
+    assert held("test.elbo").ours(RunDirectory(tmp_path), limit).fewer == fewer
+
+
 @pytest.mark.parametrize("group", [{"draws": 5000, "taken_with": {"limit": None}}, {"draws": 10000}, {}])
 def test_a_likelihood_of_all_draws_and_examples_says_nothing_of_them(group, tmp_path):
     likelihood = {"log_likelihood": -100.0, "examples": 10000, **group}

@@ -138,10 +138,11 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     rows, ours = [], []
     taken = evaluated([RunDirectory(directory) for directory in directories], split)
     for directory, name, given, held, groups in zip(directories, names, settings, published, taken, strict=True):
+        limit = given.get("trainer.evaluation_examples")
         run = RunDirectory(directory)
         summary = run.summary()
         figures = summary.get(split) or {}
-        ours.append(held.ours(run) if held else Ours(None))
+        ours.append(held.ours(run, limit) if held else Ours(None))
         rows.append(
             {
                 "run": int(name) if name.isdecimal() else name,

@@ -117,16 +117,21 @@ class Published:
         value = self.value if best is None else fitting[best]
         return None if value is None else replace(self, value=value, values=None)
 
-    def ours(self, run: RunDirectory) -> "Ours":
-        """The figure of a run; groups of evaluation.json count if of test examples."""
-        evaluation = run.evaluation()
-        for written in (run.summary(), evaluation if evaluation.get("groups_of") == "test" else {}):
+    def ours(self, run: RunDirectory, limit: int | None = None) -> "Ours":
+        """The figure of a run; groups of evaluation.json count if of test examples.
+
+        limit: the run's trainer.evaluation_examples, which those in summary.json are of at most.
+        """
+        summary, evaluation = run.summary(), run.evaluation()
+        place, _, name = self.figure.partition(".")
+        seen = {"examples": (summary.get("examples") or {}).get(place), "taken_with": {"limit": limit}}
+        taken = evaluation if evaluation.get("groups_of") == "test" else {}
+        for written, how in ((summary, seen), (taken, {})):
             found = _at(self.figure, written)
             if isinstance(found, int | float):
-                place, _, name = self.figure.partition(".")
-                group = written[place]
-                if not isinstance(group, Mapping):
+                if not isinstance(written[place], Mapping):
                     return Ours(found)
+                group = {**written[place], **how}
                 options = options_of(place, name, group)
                 return Ours(found, _fewer(place, name, group), with_options(name, options, [*options]))
         return Ours(None)
@@ -170,7 +175,7 @@ def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
 
 
 def _fewer(place: str, name: str, group: Mapping[str, Any]) -> str:
-    """Of a figure of evaluation.json, how many draws it is of where they are few, and examples where not of all."""
+    """How many draws a figure is of where they are few, and examples where not of all. group: what stands beside it."""
     few = []
     draws, examples, is_part = group.get("draws"), group.get("examples", group.get("test_codes")), False
     if examples is not None:
