@@ -11,6 +11,7 @@ from vae_runner.reporting.draws import without_draws
         ("log_likelihood_5000", "log_likelihood"),
         ("iw_bound_50", "iw_bound"),
         ("frechet_distance_2000", "frechet_distance"),
+        ("auc_distortion_standard_error_50", "auc_distortion_standard_error"),
         ("log_likelihood", "log_likelihood"),
         ("ridge_r2_0", "ridge_r2_0"),
         ("linear_probe_accuracy_12", "linear_probe_accuracy_12"),

@@ -2,9 +2,9 @@
 
 import re
 
-# what is made of K draws, and is comparable where K is the same
+# what is made of K draws, and is comparable where K is the same; standard errors are of as many
 OF_DRAWS = (
-    *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
+    *("log_likelihood", "log_likelihood_per_step", "log_likelihood_of_these"),
     *("bits_per_dimension", "perplexity", "iw_bound"),
     *(
         f"{figure}_{score}"
@@ -19,4 +19,4 @@ OF_SAMPLES = ("frechet_distance", "precision", "recall", "density", "coverage")
 def without_draws(figure: str) -> str:
     """`log_likelihood` for `log_likelihood_5000`; a number behind any other name is part of it, as in `ridge_r2_0`."""
     name = re.sub(r"_\d+$", "", figure)
-    return name if name in (*OF_DRAWS, *OF_SAMPLES) else figure
+    return name if name.removesuffix("_standard_error") in (*OF_DRAWS, *OF_SAMPLES) else figure

@@ -64,7 +64,8 @@ def _figures(run: RunDirectory, split: str) -> dict[str, _Figure]:
 
 
 def _named(group: str, name: str, figures: Mapping[str, Any]) -> str:
-    if name.removesuffix("_standard_error") in SHARED:
+    figure = name.removesuffix("_standard_error")
+    if figure in SHARED:
         return f"{group}_{name}"
-    number = figures.get("draws") if name in OF_DRAWS else figures.get("samples") if name in OF_SAMPLES else None
+    number = figures.get("draws") if figure in OF_DRAWS else figures.get("samples") if figure in OF_SAMPLES else None
     return name if number is None else f"{name}_{number}"
