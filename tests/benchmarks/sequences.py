@@ -1,7 +1,8 @@
 """Runs on sequences against what needs no such model: `python tests/benchmarks/sequences.py RUN ...`.
 
-Music: the test bound per step. Series: the test error beside that of PCA with as many latents, and how often the five
-nearest codes are of the same class. Text: bits per token beside a trigram model's, and how many samples are new.
+Music: the test bound per step, beside that of keys which are told the step before. Series: the test error beside that
+of PCA with as many latents, and how often the five nearest codes are of the same class. Text: bits per token beside a
+trigram model's, and how many samples are new.
 """
 
 import math
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from vae_runner.build import Run
 from vae_runner.data.tokens import END
-from vae_runner.evaluation.evaluate import Preserved, blocks
+from vae_runner.evaluation.blocks import blocks
+from vae_runner.evaluation.evaluate import Preserved
 from vae_runner.evaluation.reconstructions import reconstruct
 
 SAMPLES = 1000
@@ -24,7 +26,7 @@ def measure(run: Run) -> dict[str, float]:
     x, mask, error = {}, {}, {}
     for name in ("train", "test"):
         split = getattr(data, name)
-        batches = [data.batch(split, indices) for indices in blocks(split, run.device)]
+        batches = [data.batch(split, block.indices) for block in blocks(split, run.device)]
         x[name] = torch.cat([batch.x for batch in batches])
         mask[name] = None if batches[0].mask is None else torch.cat([batch.mask for batch in batches])
         codes[name] = torch.cat([run.model.encode(batch)[-1].flatten(1) for batch in batches])
@@ -43,6 +45,8 @@ def measure(run: Run) -> dict[str, float]:
         figures["bits per token"] = -figures["bound per step"] / math.log(2)
         figures["trigram bits per token"] = trigram(told[0], told[1], space.categories)
         figures["new samples"] = sum(row not in known for row in drawn) / len(drawn)
+    if space.support == "binary":
+        figures["keys told the step before"] = keys(x["train"], mask["train"], x["test"], mask["test"])
     if space.support == "real":
         figures["error"] = float(error["test"])
         figures["PCA error"] = pca(x["train"].flatten(1), x["test"].flatten(1), codes["test"].shape[1])
@@ -52,6 +56,31 @@ def measure(run: Run) -> dict[str, float]:
         neighbours = KNeighborsClassifier(5).fit(codes["train"], labels["train"])
         figures["neighbours of one class"] = float(neighbours.score(codes["test"], labels["test"]))
     return figures
+
+
+def keys(x: Tensor, mask: Tensor, x_test: Tensor, mask_test: Tensor) -> float:
+    """log p of a step in nats where each key follows from all keys of the step before, by logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    (before, now), (before_test, now_test) = steps(x, mask), steps(x_test, mask_test)
+    total = 0.0
+    for key in range(x.shape[2]):
+        sounds, truth = now[:, key], now_test[:, key]
+        if sounds.unique().numel() < 2:
+            chance = (sounds.sum() + 0.5) / (len(sounds) + 1)
+            chances = chance.expand(len(truth)).double()
+        else:
+            fitted = LogisticRegression(max_iter=1000).fit(before, sounds)
+            chances = torch.from_numpy(fitted.predict_proba(before_test)[:, 1])
+        total += float(torch.where(truth > 0, chances, 1 - chances).log().sum())
+    return total / len(now_test)
+
+
+def steps(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The steps (M, D) of sequences (N, T, D), and of each the one before it, silence before the first."""
+    there = mask.flatten(1) > 0
+    before = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)
+    return before[there], x[there]
 
 
 def pca(train: Tensor, test: Tensor, dimensions: int) -> float:

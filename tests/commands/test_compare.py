@@ -219,6 +219,21 @@ def test_runs_that_agree_are_averaged(tmp_path, monkeypatch):
     assert len(compared("runs", "by=latent_dim,seed")) == 4
 
 
+def test_a_run_that_was_run_twice_is_no_second_draw_of_the_mean(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, seed, root, elbo in [("a", 0, "here", -10.0), ("b", 0, "there", -12.0), ("c", 1, "here", -15.0)]:
+        make(Path(f"runs/{name}"), figures=nats(elbo), seed=seed, data={"root": root})
+    make(Path("runs/d"), state="failed", seed=1, data={"root": "here"})
+    (row,) = compared("runs", "by=variant")
+    assert (row["runs"], row["completed"], row["test elbo"], row["test elbo ±"][:6]) == ("2", "2", "-13.0", "2.8284")
+    said = "of the same settings and seed, and one run in any mean: "
+    assert f"{said}a, b\n" in capsys.readouterr().out
+    assert len(compared("runs")) == 4
+    capsys.readouterr()
+    compared("runs/a", "runs/c", "runs/d")  # which has no figures, so that nothing of it counts
+    assert said not in capsys.readouterr().out
+
+
 def test_the_accuracy_is_shown_where_any_run_has_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make(Path("a"), figures={**nats(-1.0), "accuracy": 0.5})
@@ -438,3 +453,74 @@ def test_it_says_where_samples_were_compared_in_different_features(tmp_path, mon
     assert f"{said}a network (accuracy 0.900); a network (accuracy 0.990)" in capsys.readouterr().out
     compared("runs", "split=train")
     assert said not in capsys.readouterr().out  # they were held against another split
+
+
+def test_factors_without_names_are_no_numbers_of_draws(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    for name, r2 in (("a", 0.5), ("b", 0.25)):
+        run = make(Path(name), figures=nats(-1.0))
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "usefulness": {"ridge_r2_0": r2}}))
+    assert column(compared("b", "a", "sort=ridge_r2_0"), "run") == ["a", "b"]
+    assert "sort=ridge_r2: no run has it" in refused("compare", "a", "b", "sort=ridge_r2")
+
+
+def group_taken(path: Path, name: str, **figures: object) -> None:
+    make(path, figures=nats(-1.0), choices={**BASE["choices"], "variant": path.name})
+    (path / "evaluation.json").write_text(json.dumps({"groups_of": "test", name: {"features": "some", **figures}}))
+
+
+def test_figures_taken_with_unlike_options_are_columns_of_their_own_that_say_so(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    for name, mig, bins in (("few", 0.5, 20), ("many", 0.25, 50), ("more", 0.75, 50)):
+        group_taken(Path(f"runs/{name}"), "disentanglement", mig=mig, sap=mig, bins=bins, examples=100)
+    rows = compared("runs", "sort=mig (bins=50)")
+    assert column(rows, "run") == ["more", "many", "few"]
+    assert column(rows, "test mig (bins=50)") == ["0.75", "0.25", ""]
+    assert column(rows, "test mig (bins=20)") == ["", "", "0.5"]
+    assert column(compared("runs", "by=latent_dim"), "test mig (bins=50)") == ["0.5"]
+    assert "sort=mig: no run has it; did you mean 'sort=mig (bins=20)'?" in refused("compare", "runs", "sort=mig")
+    # what does not depend on them is one column, and so is what was taken with the same
+    assert column(compared("runs", "sort=sap"), "run") == ["more", "few", "many"]
+    assert column(compared("runs/many", "runs/more", "sort=mig"), "test mig") == ["0.75", "0.25"]
+
+
+@pytest.mark.parametrize(
+    ("group", "figure", "one", "other", "apart"),
+    [
+        ("latents", "aggregate_kl", {"examples": 100}, {"examples": 2000}, "examples=2000"),
+        ("disentanglement", "sap", {"examples": 100}, {"examples": 2000}, "examples=2000"),
+        ("samples", "precision", {"neighbours": 3}, {"neighbours": 5}, "neighbours=5"),
+        ("samples", "frechet_distance", {"neighbours": 3}, {"neighbours": 5}, None),
+        ("samples", "frechet_distance", {"feature_steps": 9}, {"feature_steps": None}, "feature_steps=null"),
+        ("samples", "kernel_distance", {"samples": 99}, {"samples": 50}, "samples=50"),
+        ("samples", "sharpness_ratio", {"feature_steps": 9}, {"feature_steps": 8}, None),
+        ("likelihood", "annealed_log_likelihood", {"annealed_chains": 1}, {"annealed_chains": 2}, "annealed_chains=2"),
+        ("likelihood", "log_likelihood", {"annealed_steps": 1}, {}, None),
+        ("likelihood", "log_likelihood", {}, {"taken_with": {"limit": 100}}, "limit=100"),
+        ("usefulness", "knn_accuracy", {}, {"taken_with": {"training_codes": 9}}, "training_codes=9"),
+        # as many as there were, where as many were asked for
+        (
+            "usefulness",
+            "knn_accuracy",
+            *({"training_codes": n, "taken_with": {"training_codes": 99}} for n in (8, 9)),
+            None,
+        ),
+    ],
+)
+def test_a_figure_stands_apart_by_the_options_that_it_depends_on(
+    tmp_path, monkeypatch, group, figure, one, other, apart
+):
+    monkeypatch.chdir(tmp_path)
+    group_taken(Path("runs/one"), group, **{figure: 1.0, **one})
+    group_taken(Path("runs/other"), group, **{figure: 3.0, **other})
+    name = f"test {figure} ({apart})" if apart else f"test {figure}"
+    rows = compared("runs", f"sort={name}", "descending=true")
+    assert column(rows, name) == (["3.0", ""] if apart else ["3.0", "1.0"])
+
+
+def test_the_samples_that_are_as_sharp_as_the_data_come_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, sharpness in (("noisy", 2.0), ("blurred", 0.4), ("good", 1.1)):
+        group_taken(Path(f"runs/{name}"), "samples", sharpness_ratio=sharpness)
+    assert column(compared("runs", "sort=sharpness_ratio"), "run") == ["good", "blurred", "noisy"]
+    assert column(compared("runs", "sort=sharpness_ratio", "descending=true"), "run") == ["noisy", "good", "blurred"]

@@ -68,6 +68,19 @@ def test_runs_over_seeds_have_a_mean_and_a_spread_beside_it(capsys):
     assert text.endswith("| 3 | test.elbo | -100 | -101 | 1 | within 1 |\n")
 
 
+def test_a_run_that_was_run_twice_counts_once_over_seeds(capsys):
+    for name, seed, elbo in [("a", 0, -100.0), ("b", 0, -100.0), ("c", 0, -100.0), ("d", 1, -104.0)]:
+        make(Path(f"runs/{name}"), figures=nats(elbo), seed=seed, published=PAPER)
+    assert main(["compare", "runs"]) == 0
+    printed = capsys.readouterr().out
+    lines = [line.strip() for line in printed.splitlines()]
+    line = lines[lines.index("over seeds") + 3].split()
+    assert line[:5] == ["2", "test.elbo", "-100", "-102", "2.8284"]
+    assert "of the same settings and seed, and one run in any mean: a, b, c" in lines
+    assert main(["compare", "runs/a", "runs/b"]) == 0
+    assert "over seeds" not in capsys.readouterr().out
+
+
 def test_seeds_of_several_settings_are_averaged_apart(capsys):
     for latent_dim, seed, elbo in [(2, 0, -100.0), (2, 1, -101.0), (4, 0, -104.0), (4, 1, -106.0), (8, 0, -1.0)]:
         given = {"latent_dim": latent_dim, "seed": seed}
@@ -81,9 +94,9 @@ def test_seeds_of_several_settings_are_averaged_apart(capsys):
 
 def test_an_average_is_held_against_it_too_unless_runs_differ_in_what_they_are_held_against():
     other = {**PAPER, "value": -50.0}
-    for name, published in (("a", PAPER), ("b", PAPER), ("c", other)):
+    for seed, (name, published) in enumerate((("a", PAPER), ("b", PAPER), ("c", other))):
         choices = {**BASE["choices"], "experiment": "one" if published is PAPER else "other"}
-        make(Path(f"runs/{name}"), figures=nats(-104.0), published=published, choices=choices)
+        make(Path(f"runs/{name}"), figures=nats(-104.0), published=published, choices=choices, seed=seed)
     rows = compared("runs", "by=experiment", "sort=experiment")
     assert column(rows, "verdict") == ["worse by 4", "worse by 54"]
     assert column(rows, "ours ±") == ["0.0", ""]
@@ -101,7 +114,28 @@ def test_a_mean_over_seeds_says_of_how_few_draws_and_there_is_none_of_unlike_one
     few, unlike = lines[lines.index("over seeds") + 3 :][:2]
     of_both = "likelihood.log_likelihood -100 "
     assert " ".join(few.split()) == f"2 2 {of_both}-100.25 0.35355 within 1 (50 draws, 100 examples)"
-    assert " ".join(unlike.split()) == f"4 2 {of_both}- - of unlike draws or examples"
+    assert " ".join(unlike.split()) == f"4 2 {of_both}- - of unlike draws, examples or options"
+
+
+def test_the_verdict_on_a_figure_of_training_says_of_how_few_examples_it_is():
+    for name, examples in (("few", 64), ("all", None)):
+        run = make(Path(name), figures=nats(-100.5), published=PAPER, trainer={"evaluation_examples": examples})
+        summary = json.loads((run / "summary.json").read_text())
+        (run / "summary.json").write_text(json.dumps({**summary, "examples": {"test": examples or 1000}}))
+    assert column(compared("few", "all", "sort=run"), "verdict") == ["within 1", "within 1 (64 examples)"]
+
+
+def test_there_is_no_mean_over_seeds_of_what_was_taken_with_unlike_options(capsys):
+    for width, seed, bins in [(2, 0, 20), (2, 1, 20), (4, 0, 20), (4, 1, 50)]:
+        published = {**PAPER, "figure": "disentanglement.mig", "value": 0.5}
+        run = make(Path(f"runs/{width}_{seed}"), figures=nats(-1.0), published=published, latent_dim=width, seed=seed)
+        group = {"mig": 0.25, "bins": bins, "examples": 100, "taken_with": {"limit": None}}
+        (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "disentanglement": group}))
+    assert main(["compare", "runs"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    same, unlike = (line.split() for line in lines[lines.index("over seeds") + 3 :][:2])
+    assert same[:6] == ["2", "2", "disentanglement.mig", "0.5", "0.25", "0"]
+    assert " ".join(unlike) == "4 2 disentanglement.mig 0.5 - - of unlike draws, examples or options"
 
 
 def test_a_likelihood_says_of_how_many_draws_it_is():

@@ -160,6 +160,37 @@ def test_a_csv_with_a_header_and_a_column_of_labels_in_words(tmp_path):
     assert list(data.space.class_names) == ["cat", "dog"]
 
 
+@pytest.mark.parametrize(
+    ("cells", "y", "names"),
+    [
+        (("cat", "", "dog", " "), [0, -1, 1, -1], ["cat", "dog"]),
+        (("3", "", "7", "3"), [0, -1, 1, 0], ["3", "7"]),
+        (("a", "1", "", "a"), [1, 0, -1, 1], ["1", "a"]),
+    ],
+)
+def test_an_empty_label_in_a_csv_is_a_hidden_one_and_no_class(tmp_path, cells, y, names):
+    rows = "".join(f"{i},{cell},{i}\n" for i, cell in enumerate(cells))
+    data, x, labels = whole(csv_file(tmp_path, f"a,label,b\n{rows}"))
+    assert labels.tolist() == y
+    assert data.space.class_names == tuple(names)
+    assert x.tolist() == [[i, i] for i in range(4)]
+
+
+def test_an_empty_word_is_a_hidden_label_in_any_file(tmp_path):
+    np.savez(tmp_path / "data.npz", x=vectors()[:4], y=np.array(["b", "", "a", "b"]))
+    data, _, y = whole(str(tmp_path / "data.npz"))
+    assert (y.tolist(), data.space.class_names) == ([1, -1, 0, 1], ("a", "b"))
+
+
+def test_an_empty_cell_among_real_targets_is_refused_with_its_line(tmp_path):
+    path = csv_file(tmp_path, "a,label\n1,0.5\n2,\n3,1.5\n")
+    refused(path, "column label has an empty cell in line 3, and holds real numbers")
+
+
+def test_labels_that_are_all_empty_are_refused(tmp_path):
+    refused(csv_file(tmp_path, "a,label\n1,\n2,\n"), "all labels are empty, that is hidden", validation=0, test=0)
+
+
 def test_the_label_column_of_a_csv_by_its_name_or_number(tmp_path):
     _, x, y = whole(csv_file(tmp_path, "a,b\n1,7\n2,8\n3,7\n"), y="b")
     assert (x.tolist(), y.tolist()) == ([[1], [2], [3]], [0, 1, 0])

@@ -6,7 +6,7 @@ import torch
 from tests.helpers import QUICK, config_of
 from vae_runner.build import build_experiment
 from vae_runner.data.splits import TensorSplit, mixed
-from vae_runner.evaluation import evaluate as module
+from vae_runner.evaluation import blocks
 from vae_runner.evaluation.evaluate import Preserved, evaluate
 from vae_runner.evaluation.traversals import traverse
 
@@ -24,7 +24,7 @@ def test_deterministic_figures_do_not_depend_on_the_block_size(monkeypatch):
     experiment = experiment_of()
     results = []
     for block in (1000, 77):
-        monkeypatch.setattr(module, "BLOCK", block)
+        monkeypatch.setattr(blocks, "BLOCK", block)
         results.append(figures(experiment))
     assert results[0].figures["kl"] == pytest.approx(results[1].figures["kl"], rel=1e-5)
     torch.testing.assert_close(results[0].kl_units[0], results[1].kl_units[0], rtol=1e-5, atol=1e-8)
@@ -34,8 +34,8 @@ def test_deterministic_figures_do_not_depend_on_the_block_size(monkeypatch):
 
 def test_a_block_of_large_examples_has_fewer_of_them():
     split = experiment_of("data=sprites", "data.limit=600", "architecture=conv").data.train
-    sizes = [len(indices) for indices in module.blocks(split, torch.device("cpu"))]
-    assert sizes == [module.VALUES // 64**2, 600 - module.VALUES // 64**2]
+    sizes = [len(block.indices) for block in blocks.blocks(split, torch.device("cpu"))]
+    assert sizes == [blocks.VALUES // 64**2, 600 - blocks.VALUES // 64**2]
 
 
 def test_the_mutual_information_is_of_as_many_examples_however_large_they_are(monkeypatch):
@@ -45,7 +45,7 @@ def test_the_mutual_information_is_of_as_many_examples_however_large_they_are(mo
         head.weight[:4] *= 1000
         head.weight[4:] = 0
         head.bias[4:] = -8
-    monkeypatch.setattr(module, "VALUES", 100 * 64)
+    monkeypatch.setattr(blocks, "VALUES", 100 * 64)
     assert figures(experiment).figures["mutual_information"] == pytest.approx(math.log(512), abs=0.01)
 
 
@@ -78,7 +78,7 @@ def test_the_standard_error_of_the_bound_is_over_examples(monkeypatch):
         x = torch.distributions.Normal(experiment.model.reconstruct(batch), 1)
         bounds = (x.log_prob(batch.x).flatten(1).sum(1) - kl).numpy()
     for block in (1000, 77):
-        monkeypatch.setattr(module, "BLOCK", block)
+        monkeypatch.setattr(blocks, "BLOCK", block)
         found = figures(experiment).figures
         assert found["elbo"] == pytest.approx(bounds.mean(), rel=1e-4)
         assert found["elbo_standard_error"] == pytest.approx(bounds.std(ddof=1) / len(bounds) ** 0.5, rel=1e-3)
@@ -171,11 +171,11 @@ def test_codes_come_with_their_labels():
 def test_a_few_examples_of_a_split_that_is_stored_class_by_class_are_of_all_classes():
     y = torch.arange(10).repeat_interleave(500)
     split = TensorSplit(torch.zeros(5000, 3), y)
-    (chosen,) = module.blocks(split, torch.device("cpu"), limit=200)
+    (chosen,) = (block.indices for block in blocks.blocks(split, torch.device("cpu"), limit=200))
     shares = y[chosen].bincount(minlength=10)
     assert int(shares.min()) >= 8  # 20 of each are expected
     assert len(chosen.unique()) == 200
-    more = torch.cat([*module.blocks(split, torch.device("cpu"), limit=1500)])
+    more = torch.cat([block.indices for block in blocks.blocks(split, torch.device("cpu"), limit=1500)])
     assert torch.equal(more[:200], chosen)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vae_runner.errors import UserError
-from vae_runner.evaluation.probes import Coded, clusters, knn_probe, linear_probe, ridge_probe
+from vae_runner.evaluation.probes import STRENGTHS, Coded, clusters, knn_probe, linear_probe, ridge_probe
 
 
 def draws(*shape, seed=0):
@@ -90,6 +90,16 @@ def test_strong_regularisation_is_chosen_where_dimensions_are_many():
     probe = ridge_probe(*parts)
     assert probe.chosen == 1
     assert probe.score > ridge_probe(*parts, strengths=[1e-5]).score + 0.1
+
+
+def test_of_strengths_that_explain_the_same_the_strongest_is_chosen():
+    def linear(n, seed):
+        codes = draws(n, 3, seed=seed)
+        return Coded(codes, codes.sum(1))
+
+    probe = ridge_probe(*three(linear))
+    assert probe.score > 1 - 1e-4
+    assert probe.chosen > min(STRENGTHS)
 
 
 def test_neighbours_weigh_units_as_they_are_and_planes_do_not():

@@ -8,7 +8,9 @@ import torch
 
 from tests.helpers import QUICK, config_of
 from vae_runner.build import build_experiment
+from vae_runner.evaluation import probes
 from vae_runner.evaluation.groups import GROUPS, Inapplicable, Settings, Subject
+from vae_runner.evaluation.groups.usefulness import with_edges
 
 
 def subject_of(*overrides: str, probes: int, limit: int | None = None) -> Subject:
@@ -33,6 +35,20 @@ def test_accuracies_come_with_their_errors_and_their_numbers_of_codes():
         right = round(found[name] * counts[2])
         verdicts = np.repeat([1.0, 0.0], [right, counts[2] - right])
         assert found[f"{name}_standard_error"] == pytest.approx(verdicts.std() / counts[2] ** 0.5)
+
+
+@pytest.mark.parametrize("name", ["linear_probe_strength", "ridge_strength"])
+def test_it_is_said_where_the_weakest_strength_was_the_best(name):
+    said = with_edges({name: min(probes.STRENGTHS)})[f"{name}_at_edge"]
+    assert said == "the weakest that is tried is the best on validation: a weaker one might be better"
+    for inside in ({name: 1e-4}, {name: max(probes.STRENGTHS)}, {}):  # the strongest is chosen where codes say nothing
+        assert with_edges(inside) == inside
+
+
+def test_readers_of_the_digits_find_a_strength_between_the_edges():
+    found = GROUPS["usefulness"](subject_of(probes=1000))
+    assert min(probes.STRENGTHS) < found["linear_probe_strength"] < max(probes.STRENGTHS)
+    assert "linear_probe_strength_at_edge" not in found
 
 
 def test_they_are_of_examples_whose_label_is_told():

@@ -72,10 +72,16 @@ def test_few_draws_and_examples_are_told_beside_ours(figure, fewer, tmp_path):
     (tmp_path / "evaluation.json").write_text(json.dumps({"groups_of": "test", **groups}))
     (tmp_path / "summary.json").write_text(json.dumps({"test": {"elbo": -1.0}}))
     ours = held(figure).ours(RunDirectory(tmp_path))
-    assert ours == Ours(-1.0, fewer)
+    assert (ours.value, ours.fewer) == (-1.0, fewer)
     brackets = f" ({fewer})" if fewer else ""
     assert held(figure, value=-1.5).verdict(ours) == f"within 1{brackets}"
     assert held(figure, value=-4.0).verdict(ours).endswith(f" by 3{brackets}")
+
+
+@pytest.mark.parametrize(("limit", "fewer"), [(100, "100 examples"), (200, ""), (None, "")])
+def test_a_figure_of_training_says_of_how_few_examples_training_took_it(limit, fewer, tmp_path):
+    (tmp_path / "summary.json").write_text(json.dumps({"test": {"elbo": -1.0}, "examples": {"test": 100}}))
+    assert held("test.elbo").ours(RunDirectory(tmp_path), limit).fewer == fewer
 
 
 @pytest.mark.parametrize("group", [{"draws": 5000, "taken_with": {"limit": None}}, {"draws": 10000}, {}])

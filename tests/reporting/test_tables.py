@@ -31,23 +31,28 @@ def test_columns_that_differ_are_found():
 @pytest.mark.parametrize(("descending", "order"), [(False, [3, 1, 2, 4]), (True, [2, 1, 3, 4])])
 def test_rows_are_sorted_with_the_missing_last(descending, order):
     rows = [{"id": 4}, {"id": 2, "x": 9.0}, {"id": 3, "x": -math.inf}, {"id": 1, "x": 2}]
-    assert [row["id"] for row in tables.sorted_by(rows, "x", descending)] == order
+    assert [row["id"] for row in tables.sorted_by(rows, "x", math.inf if descending else -math.inf)] == order
 
 
 def test_not_a_number_counts_as_missing_and_text_follows_numbers():
     rows = [{"x": math.nan}, {"x": "b"}, {"x": None}, {"x": 3}, {"x": "a"}]
     assert [row["x"] for row in tables.sorted_by(rows, "x")][:3] == [3, "a", "b"]
-    assert [row["x"] for row in tables.sorted_by(rows, "x", descending=True)][:3] == [3, "b", "a"]
+    assert [row["x"] for row in tables.sorted_by(rows, "x", math.inf)][:3] == [3, "b", "a"]
 
 
 def test_equal_rows_keep_their_order():
     rows = [{"id": i, "x": i % 2} for i in range(6)]
-    assert [row["id"] for row in tables.sorted_by(rows, "x", descending=True)] == [1, 3, 5, 0, 2, 4]
+    assert [row["id"] for row in tables.sorted_by(rows, "x", math.inf)] == [1, 3, 5, 0, 2, 4]
 
 
 def test_a_figure_that_no_run_has_is_refused_by_name():
     with pytest.raises(UserError, match=r"sort=elbo: .* test/elbo"):
         tables.sorted_by(ROWS, "elbo")
+
+
+def test_the_nearest_to_a_value_comes_first():
+    rows = [{"x": value} for value in (0.5, None, 1.25, 1.0, 3.0, -1)]
+    assert [row["x"] for row in tables.sorted_by(rows, "x", 1.0)] == [1.0, 1.25, 0.5, 3.0, -1, None]
 
 
 def test_csv_is_read_back_to_equal_values():

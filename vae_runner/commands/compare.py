@@ -1,5 +1,7 @@
 """`vae-run compare DIR ...`: a table of runs and sweeps, and their curves."""
 
+import math
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -75,9 +77,9 @@ def compare(
         rows, columns = comparison.averages(compared, keys, column if sort else None)
     if by and sort and column not in columns:
         raise UserError(f"sort={sort}: averages by {by} have no {figure}; there are {', '.join(columns)}")
-    highest = _is_better_high(figure, compared) if descending is None else descending
+    best = _best(figure, compared) if descending is None else math.inf if descending else -math.inf
     if any(column in row for row in rows):
-        rows = tables.sorted_by(rows, column, highest)
+        rows = tables.sorted_by(rows, column, best)
     images = {}
     if "rate_distortion" in files:
         images["rate_distortion"] = compare_pictures.rate_distortion(compared, rows, keys)
@@ -89,6 +91,8 @@ def compare(
         print(f"runs differ in {' and '.join(compared.scales)}, so their nats do not compare")
     if len(found := {row["features"] for row in compared.rows if row["features"]}) > 1:
         print(f"samples were compared in different features, so their figures do not: {'; '.join(sorted(found))}")
+    if repeated := [", ".join(str(row["run"]) for row in rows) for rows in compared.repeated]:
+        print(f"of the same settings and seed, and one run in any mean: {'; '.join(repeated)}")
     if hidden := [name for name in columns if name not in shown]:
         print(f"too wide for {', '.join(hidden)}, which are in {TABLE}")
 
@@ -127,19 +131,19 @@ def _pictures(asked: Mapping[str, str | None], opening: Mapping[str, Any], overw
     return files
 
 
-def _is_better_high(figure: str, compared: "Comparison") -> bool:
-    """Of what rows are sorted by; `ours` is what runs are held against, which may be of either kind.
+def _best(figure: str, compared: "Comparison") -> float:
+    """The best value of what rows are sorted by; `ours` is what runs are held against, which may be of several kinds.
 
-    Raises UserError where it is of both.
+    Raises UserError where it is.
     """
-    from vae_runner.reporting.better import is_better_high
+    from vae_runner.reporting.better import best
 
     if figure not in ("ours", "published"):
-        return is_better_high(figure.removeprefix(f"{compared.split} "))
-    ways = {held.is_better_high for held in compared.published if held}
-    if len(ways) > 1:
+        return best(figure.removeprefix(f"{compared.split} "))
+    found = {held.best for held in compared.published if held}
+    if len(found) > 1:
         raise UserError(f"sort={figure}: some of these are better high and others low; type descending=true or false")
-    return True in ways
+    return found.pop() if found else -math.inf
 
 
 def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str]) -> str:
@@ -150,7 +154,7 @@ def _known(argument: str, name: str, names: Collection[str], shown: Sequence[str
     if name in names:
         return name
     if near := nearest_key(name, names):
-        hint = f"did you mean {argument}={near}?"
+        hint = f"did you mean {shlex.quote(f'{argument}={near}')}?"
     else:  # of all the settings that runs have, sixty or more, few can be meant
         few = get_close_matches(name.lower(), names, n=FEW, cutoff=0.4)
         hint = f"the nearest are {', '.join(few)}" if few else f"the table has {', '.join(shown) or 'no settings'}"

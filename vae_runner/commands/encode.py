@@ -53,7 +53,7 @@ def _codes(run: "Run", split: str, labels: dict[str, list[Any]]) -> Iterator[Any
     """The codes of a split (N, D), block by block; their labels are added to those of the split."""
     import torch
 
-    from vae_runner.evaluation.evaluate import size_of_block
+    from vae_runner.evaluation.blocks import size_of_block
 
     examples = getattr(run.data, split)
     indices = torch.arange(len(examples), device=run.device)

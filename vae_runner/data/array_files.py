@@ -135,8 +135,29 @@ def _csv_arrays(path: Path, origin: str, label: str | None, label_names: tuple[s
     arrays: dict[str, Any] = {"x": x}
     if label is not None:
         texts = np.loadtxt(path, dtype=str, usecols=[names.index(label)], **options)[:, 0]
-        arrays[label] = texts.astype(np.float64) if all(_is_number(text) for text in texts) else texts
+        arrays[label] = _targets(np.char.strip(texts), path, origin, names.index(label), label)
     return arrays
+
+
+def _targets(texts: np.ndarray, path: Path, origin: str, column: int, name: str) -> np.ndarray:
+    """Numbers where all cells are some, else words; an empty cell is a hidden label: -1, or the empty word.
+
+    Raises UserError for an empty cell among numbers that are no classes.
+    """
+    told = texts != ""
+    if not told.any() or not all(_is_number(text) for text in texts[told]):
+        return texts
+    targets = np.full(len(texts), -1.0)
+    targets[told] = texts[told].astype(np.float64)
+    if not told.all() and (targets != targets.round()).any():
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            line = next(reader.line_num for row in reader if row and not row[column].strip())
+        raise UserError(
+            f"{origin}: column {name} has an empty cell in line {line}, and holds real numbers: a class that is not "
+            f"known is hidden, but such a target must be known; take that line out of the file"
+        )
+    return targets
 
 
 def _refuse_text(path: Path, origin: str, names: list[str], columns: list[int], header: bool) -> None:

@@ -19,13 +19,14 @@ from vae_runner.errors import UserError
 
 X_NAMES = ("x", "images", "data", "X", "imgs", "inputs")
 Y_NAMES = ("y", "labels", "targets", "label", "target", "class")
+HIDDEN = ""  # among labels in words what -1 is among numbers
 
 
 class ArraySource(Source):
     """Images (N, H, W), (N, C, H, W) or (N, H, W, C), or vectors (N, D), with or without labels and conditions.
 
-    Labels are classes (N,), or factors (N, F) in whole numbers; where a number is not whole they are real-valued
-    targets, factors (N, F) in float32.
+    Labels are classes (N,), -1 or an empty word where one is hidden, or factors (N, F) in whole numbers; where a number
+    is not whole they are real-valued targets, factors (N, F) in float32.
 
     x, y: the names of the arrays (in a .csv y is the label's column); None finds `x_train`, `y_train`, `x_test`,
         `y_test` and `x_validation`, `y_validation`, or else one of `x`, `images`, `data` and `y`, `labels`, `targets`.
@@ -185,10 +186,11 @@ class ArraySource(Source):
             if isinstance(value, np.ndarray) and value.dtype.kind == "S":
                 named[split] = (name, np.char.decode(value, "utf-8"))
         if any(isinstance(value, np.ndarray) and value.dtype.kind in "US" for _, value in named.values()):
-            texts = sorted({str(text) for _, value in named.values() for text in value.flat})
+            texts = sorted({str(text) for _, value in named.values() for text in value.flat} - {HIDDEN})
         for split, (name, value) in named.items():
             if texts is not None:
-                value = np.searchsorted(np.array(texts), np.asarray(value).astype(str))
+                words = np.asarray(value).astype(str)
+                value = np.where(words == HIDDEN, -1, np.searchsorted(np.array(texts, dtype=str), words))
             y = self._tensor(name, value)
             if y.ndim == 2 and y.shape[1] == 1:
                 y = y[:, 0]
@@ -212,7 +214,7 @@ class ArraySource(Source):
         values = torch.cat(list(labels.values())).unique()
         values = values[values >= 0]
         if not len(values):
-            raise UserError(f"{self.origin}: all labels are -1, that is hidden")
+            raise UserError(f"{self.origin}: all labels are {'empty' if texts is not None else -1}, that is hidden")
         # classes are counted without gaps, so labels such as 1 to 10 need no unused class
         counted = {split: torch.where(y < 0, y, torch.searchsorted(values, y)) for split, y in labels.items()}
         return counted, len(values), texts or [str(value) for value in values.tolist()]

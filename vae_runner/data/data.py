@@ -1,6 +1,7 @@
 """Stored examples -> batches on the device."""
 
 import copy
+import itertools
 from collections import abc
 from collections.abc import Callable, Iterable
 
@@ -73,15 +74,19 @@ class Data:
         return self._made(x, y, split.context(indices), mask, generator)
 
     def batches(
-        self, split: Split, blocks: Iterable[Tensor], generator: Generator | None = None
+        self,
+        split: Split,
+        blocks: Iterable[Tensor],
+        generator: Generator | None = None,
+        steps: Iterable[int | None] = itertools.repeat(None),
     ) -> abc.Generator[Batch, None, None]:
         """The batch of each block of indices, as `batch` makes it. What lies on disk is read ahead of its turn."""
         if isinstance(split, StreamedSplit):
             for x, y, c in split.ahead(blocks):
                 yield self._made(x, y, c, None, generator)
         else:
-            for indices in blocks:
-                yield self.batch(split, indices, generator)
+            for indices, of_block in zip(blocks, steps, strict=False):  # there is no end of the default
+                yield self.batch(split, indices, generator, of_block)
 
     def _made(
         self, x: Tensor, y: Tensor | None, c: Tensor | None, mask: Tensor | None, generator: Generator | None

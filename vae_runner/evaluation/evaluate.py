@@ -6,24 +6,23 @@ found, so that a figure is the same whenever it is taken.
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.space import Batch
-from vae_runner.data.splits import Split, mixed
+from vae_runner.data.splits import Split
+from vae_runner.evaluation.blocks import blocks, means_are_of_any_blocks
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence, Level
 from vae_runner.models.path import Path
 from vae_runner.reporting.progress import watched
 
-BLOCK = 1000  # examples at a time, or fewer, so that a block has at most
-VALUES = 2**21  # values: networks make tens of numbers of each
 STREAM = 0x5EED5EED  # evaluation draws other numbers than the initial weights, whatever the seeds are
 MUTUAL_INFORMATION_EXAMPLES = 512
 CODES = 10_000  # codes kept for maps, at most
@@ -46,15 +45,6 @@ class Evaluation:
     kl_is_estimate: bool
     examples: int
     units: int
-
-
-def blocks(split: Split, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:
-    """The indices of a split, block by block, as `mixed` orders them; of its first `limit` examples."""
-    yield from mixed(len(split))[:limit].to(device).split(size_of_block(split))
-
-
-def size_of_block(split: Split) -> int:
-    return max(1, min(BLOCK, VALUES // math.prod(split.shape)))
 
 
 class Preserved:
@@ -90,7 +80,7 @@ def evaluate(
     limit: int | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluates a model on a split, or on `limit` of its examples, the first that `blocks` gives.
+    """Evaluates a model on a split, or on `limit` of its examples, the first in the order of `mixed`.
 
     `loss` and its terms are what is minimised, with the weight that `kl` has now. `elbo` is log_px - kl with weight one
     and no floor, from one sample of z per example; log_px is averaged over it. Its standard error is over examples.
@@ -99,31 +89,35 @@ def evaluate(
         total: dict[str, Tensor] = {}
         counts: dict[str, int] = {}  # a figure may have nothing to say of a block
         codes, labels, estimate, seen = [], [], False, 0
+        kept: list[Tensor] = []  # places of those whose codes are
         kl_units: list[Tensor] = []  # sums
         moments: list[Moments] = []  # of each level
         bounds = Moments()
         informed: list[Level] = []  # of the first examples, which may take several blocks
-        indices = [*blocks(split, device, limit)]
-        for batch in watched(data.batches(split, indices), len(indices)):
+        parts = blocks(split, device, limit, by_length=means_are_of_any_blocks(model, objective, kl))
+        batches = data.batches(split, [part.indices for part in parts], steps=[part.steps for part in parts])
+        for part, batch in zip(parts, watched(batches, len(parts)), strict=True):
             losses, evidence = objective.losses(model, batch, kl)
             figures = figures_of(losses, totals_of(losses), evidence)
             for name, value in figures.items():
                 total[name] = total.get(name, 0) + value.double() * len(batch)
                 counts[name] = counts.get(name, 0) + len(batch)
-            of_levels = _codes(model, batch, evidence)
+            of_levels, there = _codes(model, batch, evidence)
             moments = moments or [Moments() for _ in of_levels]
-            for moment, level, code in zip(moments, evidence.levels, of_levels, strict=True):
-                moment.add(code, _there(level))
-            if seen < CODES:
-                codes.append(torch.cat([code.flatten(1) for code in of_levels], 1)[: CODES - seen].float().cpu())
-                labels.append(None if batch.y is None else batch.y[: CODES - seen].cpu())
+            for moment, code in zip(moments, of_levels, strict=True):
+                moment.add(code, there)
+            if len(first := part.first(CODES)):
+                kept.append(part.places[first])
+                codes.append(torch.cat([code.flatten(1) for code in of_levels], 1).float().cpu()[first])
+                labels.append(None if batch.y is None else batch.y.cpu()[first])
             if evidence.has_density:
                 units = [level.kl_units.double().sum(0) for level in evidence.levels]
                 kl_units = [a + b for a, b in zip(kl_units, units, strict=True)] if kl_units else units
                 estimate = evidence.kl_is_estimate
                 bounds.add(evidence.log_px.mean(0) - evidence.kl)
-                if seen < MUTUAL_INFORMATION_EXAMPLES and hasattr(evidence.top.q, "__getitem__"):
-                    informed.append(evidence.top)
+                first = part.first(MUTUAL_INFORMATION_EXAMPLES)
+                if len(first) and hasattr(evidence.top.q, "__getitem__"):
+                    informed.append(_of(evidence.top, first.to(device)))
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
         log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
@@ -141,8 +135,8 @@ def evaluate(
         return Evaluation(
             figures=result,
             kl_units=[(units / seen).float().cpu() for units in kl_units] or None,
-            codes=torch.cat(codes),
-            labels=torch.cat(known) if (known := [y for y in labels if y is not None]) else None,
+            codes=torch.cat(codes)[(order := torch.cat(kept).argsort())],
+            labels=torch.cat(known)[order] if (known := [y for y in labels if y is not None]) else None,
             kl_is_estimate=estimate,
             examples=seen,
             units=sum(map(len, variances)),
@@ -174,12 +168,20 @@ def figures_of(losses: dict[str, dict[str, Tensor]], totals: dict[str, Tensor], 
     return figures | {name: value.detach() for name, value in evidence.figures.items()}
 
 
-def _codes(model: Any, batch: Batch, evidence: Evidence) -> list[Tensor]:
-    """What `model.encode` makes of a batch: means given means, not given the draws that the evidence is of."""
-    alone = len(evidence.levels) == 1 and not isinstance(evidence.top.q, Path)
-    return [evidence.top.code] if alone else model.encode(batch)
+def _codes(model: Any, batch: Batch, evidence: Evidence) -> tuple[list[Tensor], Tensor | None]:
+    """What `model.encode` makes of a batch: means given means, not given the draws that the evidence is of.
+
+    Where latents are a path of steps, also 1 for the positions (B, 1, T) that an example has. Then the codes have as
+    many positions whatever the batch is cut to, and zeros at those that an example has not.
+    """
+    if not isinstance(path := evidence.top.q, Path):
+        return ([evidence.top.code] if len(evidence.levels) == 1 else model.encode(batch)), None
+    there = path.there[: len(batch), None]  # the same for every draw of an example
+    there = F.pad(there, (0, model.latent_shapes[0][-1] - there.shape[-1]))
+    codes = model.encode(batch)
+    return [F.pad(code, (0, there.shape[-1] - code.shape[-1])) * there for code in codes], there
 
 
-def _there(level: Level) -> Tensor | None:
-    """1 for the positions (B, 1, T) that examples have, where latents are a path of steps."""
-    return level.q.there[:, None] if isinstance(level.q, Path) else None
+def _of(level: Level, rows: Tensor) -> Level:
+    """The level of some of the examples, without its features."""
+    return Level(level.z.index_select(1, rows), level.q[rows], level.p)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from vae_runner.data.data import Data
 from vae_runner.data.space import Batch
-from vae_runner.data.splits import Split, mixed
+from vae_runner.data.splits import Split
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
+from vae_runner.evaluation.blocks import blocks, takes_any_length
 from vae_runner.evaluation.evaluate import Preserved
 from vae_runner.reporting.progress import watched
 
-BLOCK = 50  # examples at a time: fixed, so that each draws the same noise however many are asked for
+BLOCK = 50  # examples at a time: fixed, so that those of one length draw the same noise however many are asked for
 ROWS = 10_000  # examples times draws that are decoded at once
 
 
@@ -34,17 +35,20 @@ def bounds(
     """
     of_data = torch.Generator(device).manual_seed(seed)
     with Preserved(model, device, seed):
-        blocks = mixed(len(split))[:limit].to(device).split(BLOCK)
-        batches: Iterator[Batch] = data.batches(split, blocks, of_data)
+        parts = blocks(split, device, limit, size=BLOCK, by_length=takes_any_length(model))
+        batches: Iterator[Batch] = data.batches(
+            split, [part.indices for part in parts], of_data, [part.steps for part in parts]
+        )
         if not isinstance(split, StreamedSplit):
             batches = iter([*batches])  # so that what a corruption draws does not depend on K either
         found: list[dict[int, Tensor]] = []
-        for batch in watched(batches, len(blocks)):
+        for batch in watched(batches, len(parts)):
             if not found and not model(batch).has_density:
                 raise UserError(f"samples={samples}: codes without noise have no density, so there is nothing to weigh")
             log_w = log_weights(model, batch, samples)
             found.append({draws: bound(log_w, draws) for draws in numbers_of_draws(samples)})
-        return {draws: torch.cat([of_block[draws] for of_block in found]) for draws in found[0]}
+        order = torch.cat([part.places for part in parts]).argsort().to(device)
+        return {draws: torch.cat([of_block[draws] for of_block in found])[order] for draws in found[0]}
 
 
 def importance_weighted(model: Any, batch: Any, samples: int) -> Tensor:

@@ -23,7 +23,8 @@ from torch import Tensor
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import finite, vectors
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0)  # of the regularisation
+STRENGTHS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)  # of the regularisation
+SAME = 1e-6  # of R^2: the weaker of two strengths must gain more than this
 NEIGHBOURS = (1, 3, 5, 11, 21, 51)  # odd ones, so that two classes do not tie
 ITERATIONS = 300  # of logistic regression: what is not converged by then still counts as it is
 RESTARTS = 10
@@ -115,7 +116,7 @@ def ridge_probe(train: Coded, validation: Coded, test: Coded, *, strengths: Sequ
     for strength in sorted(strengths, reverse=True):
         reader = make_pipeline(StandardScaler(), Ridge(strength * len(x))).fit(x, y / scale)
         score = _mean(_r2(y_validation / scale, reader.predict(x_validation), "validation"))
-        if best is None or score > best[0]:
+        if best is None or score > best[0] + SAME:
             best = score, strength, reader
     if best is None:
         raise UserError("strengths: at least one is needed")

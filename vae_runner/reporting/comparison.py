@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vae_runner.reporting import runs, tables
-from vae_runner.reporting.better import without_draws
 from vae_runner.reporting.evaluated import evaluated, features_of
 from vae_runner.reporting.formats import cell
+from vae_runner.reporting.options import plain_name
 from vae_runner.reporting.published import Ours, Published
 from vae_runner.run_directory import RunDirectory
 
@@ -24,10 +24,12 @@ OF_THE_SAME_DATA = {
     *(f"data.{key}" for key in ("root", "download", "skip_unreadable", "split_seed", "limit", "labels")),
     *(f"data.{key}" for key in ("validation", "test", *MEANS)),
 }
+# settings of which no figure but the speed depends: runs that agree in all others are one run twice
+OF_NO_FIGURE = {*(f"data.{key}" for key in ("root", "download", *MEANS))}
 NOT_TOLD = (None, "none", "inferred_label")  # conditions of which log p(x) is of x alone
 VISIBLE = "condition.visible"  # quarters of an image that are its condition, the nats being those of the others
 HELD = ("figure", "published", "ours", "verdict")  # columns of runs that are held against a published figure
-UNLIKE = "of unlike draws or examples"  # the verdict on a mean that is none
+UNLIKE = "of unlike draws, examples or options"  # the verdict on a mean that is none
 LONGEST_NAME = 100  # of a run beside its curve, in characters
 
 
@@ -79,21 +81,35 @@ class Comparison:
         return [*scales, *(["condition"] if len(told) > 1 else []), *tables.differing(self.rows, [VISIBLE])]
 
     @property
+    def repeated(self) -> list[list[dict[str, Any]]]:
+        """Rows with figures that have all settings in common, the seed too, where there are several."""
+        taken = [row for row in self.rows if any(row.get(figure) is not None for figure in self.figures)]
+        return [rows for rows in self.once(taken) if len(rows) > 1]
+
+    def once(self, rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+        """Rows by run: those of one group have the same settings and seed, and count as one in a mean."""
+        keys = [key for key in self.given if key not in OF_NO_FIGURE]
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            found.setdefault(repr([row.get(key) for key in keys]), []).append(row)
+        return list(found.values())
+
+    @property
     def sortable(self) -> list[str]:
         """What rows can be sorted by: figures, with or without their split, and every other column, shown or not."""
         columns = tables.columns_of(self.rows)
         own = [column.removeprefix(f"{self.split} ") for column in columns]
-        of_one_number_of_draws = [name for name, found in self._by_draws.items() if len(found) == 1]
-        return [*dict.fromkeys([*runs.FIGURES, *own, *of_one_number_of_draws, *columns])]
+        alone = [name for name, found in self._by_plain_name.items() if len(found) == 1]
+        return [*dict.fromkeys([*runs.FIGURES, *own, *alone, *columns])]
 
     @property
-    def _by_draws(self) -> dict[str, list[str]]:
-        """Figures without their number of draws -> their columns, one for each number."""
+    def _by_plain_name(self) -> dict[str, list[str]]:
+        """Figures without their draws and options -> their columns, one for each number and each set of options."""
         found: dict[str, list[str]] = {}
         for column in tables.columns_of(self.rows):
             name = column.removeprefix(f"{self.split} ")
-            if without_draws(name) != name:
-                found.setdefault(without_draws(name), []).append(column)
+            if plain_name(name) != name:
+                found.setdefault(plain_name(name), []).append(column)
         return found
 
     @property
@@ -101,8 +117,8 @@ class Comparison:
         return "elbo" if self.column_of("elbo") in self.figures else "loss"
 
     def column_of(self, name: str) -> str:
-        """The column of a figure or a setting: `test elbo` for `elbo`, and with its draws where all have the same."""
-        if len(found := self._by_draws.get(name, [])) == 1:
+        """The column of a figure or a setting: `test elbo` for `elbo`, with draws and options if all have the same."""
+        if len(found := self._by_plain_name.get(name, [])) == 1:
             return found[0]
         column = f"{self.split} {name}"
         is_figure = name in runs.FIGURES or any(column in row for row in self.rows)
@@ -120,25 +136,33 @@ def compare(directories: Sequence[Path], split: str) -> Comparison:
     published = [_held(config, file) for config, file in zip(configs, files, strict=True)]
     names = short_names(directories)
     rows, ours = [], []
-    for directory, name, given, held in zip(directories, names, settings, published, strict=True):
+    taken = evaluated([RunDirectory(directory) for directory in directories], split)
+    for directory, name, given, held, groups in zip(directories, names, settings, published, taken, strict=True):
+        limit = given.get("trainer.evaluation_examples")
         run = RunDirectory(directory)
         summary = run.summary()
         figures = summary.get(split) or {}
-        ours.append(held.ours(run) if held else Ours(None))
+        ours.append(held.ours(run, limit) if held else Ours(None))
         rows.append(
             {
                 "run": int(name) if name.isdecimal() else name,
                 **given,
                 "state": runs.state_of(run),
                 **(held_against(held, ours[-1]) if held else {}),
-                **{f"{split} {figure}": value for figure, value in {**evaluated(run, split), **figures}.items()},
+                **{f"{split} {figure}": value for figure, value in {**groups, **figures}.items()},
                 **{key: summary.get(key) for key in OF_RUN},
                 "features": features_of(run, split),
                 "directory": str(directory),
             }
         )
     reached = tables.columns_of([{key: value for key, value in row.items() if value is not None} for row in rows])
-    shown = [column for name in SHOWN for column in reached if without_draws(column) == f"{split} {name}"]
+    own = f"{split} "
+    shown = [
+        column
+        for name in SHOWN
+        for column in reached
+        if column.startswith(own) and plain_name(column.removeprefix(own)) == name
+    ]
     overridden = _overridden(directories)
     different = told_apart(settings, overridden)
     by_hand = [key for key in different if key in overridden]
@@ -188,9 +212,10 @@ def averages(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for each combination of the settings `by`: means of the figures over its runs, and standard deviations.
 
-    figure: one more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs
-    that are held against the same published figure is held against it too, if it is of one number of draws and
-    examples. Returns the rows and their columns.
+    Runs with the same settings and seed count as one, by their mean: what is run twice is no second draw. figure: one
+    more, where it is a figure of the split. Runs without a figure do not count for it. The mean of runs that are held
+    against the same published figure is held against it too, if all are of as many draws and examples and were taken
+    with the same options. Returns the rows and their columns.
     """
     known = figure is not None and figure.startswith(f"{comparison.split} ")
     figures = list(dict.fromkeys([*comparison.figures, *([figure] if figure and known else [])]))
@@ -199,11 +224,12 @@ def averages(
         groups.setdefault(tuple(repr(row.get(key)) for key in by), []).append((row, published, ours))
     rows = []
     for group in groups.values():
-        members = [row for row, _, _ in group]
-        row = {**{key: members[0].get(key) for key in by}, "runs": len(members)}
-        row["completed"] = sum(member["state"] == "completed" for member in members)
+        members = comparison.once([row for row, _, _ in group])
+        row = {**{key: members[0][0].get(key) for key in by}, "runs": len(members)}
+        row["completed"] = sum(any(row["state"] == "completed" for row in member) for member in members)
         if len(held := {published for _, published, _ in group}) == 1 and (published := held.pop()):
-            row |= _mean_held_against(published, [ours for _, _, ours in group if ours.value is not None])
+            taken = {(ours.fewer, ours.options) for _, _, ours in group if ours.value is not None}
+            row |= _mean_held_against(published, *_mean(members, "ours"), taken)
         for name in figures:
             row[name], row[f"{name} ±"] = _mean(members, name)
         for name in ("epochs", "seconds"):
@@ -212,11 +238,14 @@ def averages(
     return rows, [column for column in tables.columns_of(rows) if any(row.get(column) is not None for row in rows)]
 
 
-def _mean_held_against(published: Published, taken: Sequence[Ours]) -> dict[str, Any]:
-    if len(fewer := {ours.fewer for ours in taken}) > 1:
+def _mean_held_against(
+    published: Published, mean: float | None, spread: float | None, taken: set[tuple[str, str]]
+) -> dict[str, Any]:
+    """taken: how each of ours was, of which there is a mean where all were in the same way."""
+    if len(taken) > 1:
         return {**held_against(published, Ours(None), **{"ours ±": None}), "verdict": UNLIKE}
-    mean, spread = _moments([ours.value for ours in taken if ours.value is not None])
-    return held_against(published, Ours(mean, *fewer), **{"ours ±": spread})
+    fewer = next((fewer for fewer, _ in taken), "")
+    return held_against(published, Ours(mean, fewer), **{"ours ±": spread})
 
 
 def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]:
@@ -238,12 +267,11 @@ def over_seeds(comparison: Comparison) -> tuple[list[dict[str, Any]], list[str]]
     return several, [column for column in columns if column in (*by, "runs", *HELD, "ours ±")]
 
 
-def _mean(rows: Sequence[dict[str, Any]], name: str) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of a column over the rows that have it; None of none, and no deviation of one."""
-    return _moments([row[name] for row in rows if row.get(name) is not None])
-
-
-def _moments(values: Sequence[float]) -> tuple[float | None, float | None]:
+def _mean(members: Sequence[Sequence[dict[str, Any]]], name: str) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of a column over the runs that have it, each the mean of its rows; None of none, and
+    no deviation of one."""
+    found = [[row[name] for row in rows if row.get(name) is not None] for rows in members]
+    values = [statistics.fmean(of_one) for of_one in found if of_one]
     return statistics.fmean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None
 
 

@@ -1,45 +1,37 @@
 """What `vae-run evaluate` took of a run, under names that are of one kind of figure each."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from vae_runner.reporting import tables
+from vae_runner.reporting.draws import OF_DRAWS, OF_SAMPLES
+from vae_runner.reporting.options import options_of, with_options
 from vae_runner.reporting.published import KNOWN, SPLITS
 from vae_runner.run_directory import RunDirectory
 
-# of evaluation.json: what is made of K draws, and is comparable where K is the same
-OF_DRAWS = (
-    *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
-    *("bits_per_dimension", "perplexity"),
-    *(
-        f"{figure}_{score}"
-        for figure in ("auc", "average_precision")
-        for score in ("negative_elbo", "negative_log_likelihood", "distortion")
-    ),
-)
-# of evaluation.json: what is estimated from samples, and leans to one side the more the fewer there are
-OF_SAMPLES = ("frechet_distance", "precision", "recall", "density", "coverage")
 NO_GROUPS = ("train", "validation", "test", "examples", "kl_units", "not_taken")  # of evaluation.json
 # names of more than one group, or of a group and of training
 _TIMES = Counter(name for place, names in KNOWN.items() if place not in SPLITS[1:] for name in names)
 SHARED = {name for name, times in _TIMES.items() if times > 1}
 
 
-def evaluated(run: RunDirectory, split: str) -> dict[str, float]:
-    """The figures by group that `vae-run evaluate` took of a split, where it did.
+def evaluated(runs: Sequence[RunDirectory], split: str) -> list[dict[str, float]]:
+    """The figures by group that `vae-run evaluate` took of a split of each run, where it did.
 
-    A name that other groups or training have too comes with its group: `latents_mutual_information`.
+    A name that other groups or training have too comes with its group: `latents_mutual_information`. Where runs were
+    evaluated with unlike options, the figures that depend on them come with their own: `mig (bins=50)`.
     """
-    written = run.evaluation()
-    if written.get("groups_of") != split:
-        return {}
-    groups = {key: group for key, group in written.items() if isinstance(group, dict) and key not in NO_GROUPS}
-    return {
-        _named(key, name, group): value
-        for key, group in groups.items()
-        for name, value in group.items()
-        if isinstance(value, int | float)
+    found = [_figures(run, split) for run in runs]
+    unlike = {
+        name: tables.differing([taken[name].options for taken in found if name in taken])
+        for name in tables.columns_of(found)
     }
+    return [
+        {with_options(name, figure.options, unlike[name]): figure.value for name, figure in taken.items()}
+        for taken in found
+    ]
 
 
 def features_of(run: RunDirectory, split: str) -> str | None:
@@ -52,8 +44,28 @@ def features_of(run: RunDirectory, split: str) -> str | None:
     return found["features"] + (f" (accuracy {accuracy:.3f})" if accuracy else "")
 
 
+@dataclass(frozen=True)
+class _Figure:
+    value: float
+    options: dict[str, Any]
+
+
+def _figures(run: RunDirectory, split: str) -> dict[str, _Figure]:
+    written = run.evaluation()
+    if written.get("groups_of") != split:
+        return {}
+    groups = {key: group for key, group in written.items() if isinstance(group, dict) and key not in NO_GROUPS}
+    return {
+        _named(key, name, group): _Figure(value, options_of(key, name, group))
+        for key, group in groups.items()
+        for name, value in group.items()
+        if isinstance(value, int | float)
+    }
+
+
 def _named(group: str, name: str, figures: Mapping[str, Any]) -> str:
-    if name.removesuffix("_standard_error") in SHARED:
+    figure = name.removesuffix("_standard_error")
+    if figure in SHARED:
         return f"{group}_{name}"
-    number = figures.get("draws") if name in OF_DRAWS else figures.get("samples") if name in OF_SAMPLES else None
+    number = figures.get("draws") if figure in OF_DRAWS else figures.get("samples") if figure in OF_SAMPLES else None
     return name if number is None else f"{name}_{number}"

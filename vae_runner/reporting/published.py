@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vae_runner.errors import UserError
-from vae_runner.reporting.better import is_better_high
+from vae_runner.reporting.better import best, is_better
 from vae_runner.reporting.formats import counted, number
+from vae_runner.reporting.options import options_of, with_options
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
@@ -66,10 +67,11 @@ KNOWN = {
 @dataclass(frozen=True)
 class Ours:
     """value: of a run, None where it was not taken. fewer: draws and examples, where it is not of all there might be:
-    `50 draws, 100 examples`."""
+    `50 draws, 100 examples`. options: of `vae-run evaluate` that it depends on: `mig (bins=50)`."""
 
     value: float | None
     fewer: str = ""
+    options: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,20 +117,28 @@ class Published:
         value = self.value if best is None else fitting[best]
         return None if value is None else replace(self, value=value, values=None)
 
-    def ours(self, run: RunDirectory) -> "Ours":
-        """The figure of a run; groups of evaluation.json count if of test examples."""
-        evaluation = run.evaluation()
-        for written in (run.summary(), evaluation if evaluation.get("groups_of") == "test" else {}):
+    def ours(self, run: RunDirectory, limit: int | None = None) -> "Ours":
+        """The figure of a run; groups of evaluation.json count if of test examples.
+
+        limit: the run's trainer.evaluation_examples, which those in summary.json are of at most.
+        """
+        summary, evaluation = run.summary(), run.evaluation()
+        place, _, name = self.figure.partition(".")
+        seen = {"examples": (summary.get("examples") or {}).get(place), "taken_with": {"limit": limit}}
+        taken = evaluation if evaluation.get("groups_of") == "test" else {}
+        for written, how in ((summary, seen), (taken, {})):
             found = _at(self.figure, written)
             if isinstance(found, int | float):
-                place, _, name = self.figure.partition(".")
-                group = written[place]
-                return Ours(found, _fewer(place, name, group) if isinstance(group, Mapping) else "")
+                if not isinstance(written[place], Mapping):
+                    return Ours(found)
+                group = {**written[place], **how}
+                options = options_of(place, name, group)
+                return Ours(found, _fewer(place, name, group), with_options(name, options, [*options]))
         return Ours(None)
 
     @property
-    def is_better_high(self) -> bool:
-        return is_better_high(self.figure.rpartition(".")[2])
+    def best(self) -> float:
+        return best(self.figure.rpartition(".")[2])
 
     def verdict(self, ours: Ours) -> str:
         """Whether ours is the same within the tolerance; if not, which is better and by how much.
@@ -139,7 +149,7 @@ class Published:
             return NOT_TAKEN
         assert self.value is not None, "of no run in particular"
         difference = ours.value - self.value
-        better = (difference > 0) == self.is_better_high
+        better = is_better(ours.value, self.value, self.best)
         verdict = f"{'better' if better else 'worse'} by {number(abs(difference), 3)}"
         if abs(difference) <= self.tolerance:
             verdict = f"within {number(self.tolerance)}"
@@ -165,7 +175,7 @@ def settings_typed(words: str) -> Iterator[tuple[str, Any]]:
 
 
 def _fewer(place: str, name: str, group: Mapping[str, Any]) -> str:
-    """Of a figure of evaluation.json, how many draws it is of where they are few, and examples where not of all."""
+    """How many draws a figure is of where they are few, and examples where not of all. group: what stands beside it."""
     few = []
     draws, examples, is_part = group.get("draws"), group.get("examples", group.get("test_codes")), False
     if examples is not None:

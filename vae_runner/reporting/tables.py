@@ -31,13 +31,20 @@ def differing(rows: Sequence[Row], columns: Iterable[str] | None = None) -> list
     return [column for column in columns if len({_comparable(row.get(column)) for row in rows}) > 1]
 
 
-def sorted_by(rows: Sequence[Row], column: str, descending: bool = False) -> list[Row]:
-    """Rows in the order of a figure; numbers before text, what is missing or not a number last either way."""
+def sorted_by(rows: Sequence[Row], column: str, first: float = -math.inf) -> list[Row]:
+    """Rows in the order of a figure; numbers before text, what is missing or not a number last whatever the order.
+
+    first: the value that numbers come the earlier the nearer they are to, inf for the highest first.
+    """
     if rows and not any(column in row for row in rows):
         raise UserError(f"sort={column}: no run has this figure; there are {', '.join(columns_of(rows))}")
     ranked = [row for row in rows if _rank(row.get(column)) < 2]
-    sign = -1 if descending else 1
-    numbers = sorted((row for row in ranked if _rank(row[column]) == 0), key=lambda row: sign * row[column])
+    descending = first == math.inf
+
+    def place(value: float) -> float:
+        return abs(value - first) if math.isfinite(first) else -value if descending else value
+
+    numbers = sorted((row for row in ranked if _rank(row[column]) == 0), key=lambda row: place(row[column]))
     texts = sorted((row for row in ranked if _rank(row[column]) == 1), key=lambda row: cell(row[column]))
     missing = [row for row in rows if _rank(row.get(column)) == 2]
     return [*numbers, *(reversed(texts) if descending else texts), *missing]

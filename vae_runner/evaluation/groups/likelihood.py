@@ -8,6 +8,7 @@ import torch
 
 from vae_runner.data.splits import mixed
 from vae_runner.evaluation.annealed import annealed
+from vae_runner.evaluation.blocks import blocks, takes_any_length
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
 from vae_runner.evaluation.standard_errors import of_mean
@@ -67,7 +68,10 @@ def _examples(subject: Subject) -> int:
 
 def _affordable(subject: Subject) -> int:
     """How many draws take about a minute: 5,000, 1,000, 500, 100 or 50."""
-    batch = next(iter(subject.batches(most=BLOCK)))
+    parts = blocks(subject.split, subject.device, subject.limit, size=BLOCK, by_length=takes_any_length(subject.model))
+    part = parts[len(parts) // 2]  # where these are of like lengths, one of middling length
+    generator = torch.Generator(subject.device).manual_seed(subject.seed)
+    batch = subject.data.batch(subject.split, part.indices, generator, part.steps)
     with subject.preserved():
         importance_weighted(subject.model, batch, 1)
         started = time.perf_counter()

@@ -12,7 +12,8 @@ from vae_runner.data.data import Data
 from vae_runner.data.space import Batch, Space
 from vae_runner.data.splits import Split, mixed
 from vae_runner.errors import UserError
-from vae_runner.evaluation.evaluate import Preserved, blocks
+from vae_runner.evaluation.blocks import blocks
+from vae_runner.evaluation.evaluate import Preserved
 from vae_runner.evaluation.features import Features
 from vae_runner.reporting.progress import watched
 
@@ -81,7 +82,7 @@ class Subject:
         chosen = self.split if split is None else split
         limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        indices = [*blocks(chosen, self.device, min(limits) if limits else None)]
+        indices = [block.indices for block in blocks(chosen, self.device, min(limits, default=None))]
         return watched(self.data.batches(chosen, indices, generator), len(indices))
 
     def codes(self, split: Split | None = None, most: int | None = None) -> tuple[Tensor, Tensor | None]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
-from vae_runner.evaluation.probes import Coded, clusters, knn_probe, linear_probe, ridge_probe
+from vae_runner.evaluation.probes import STRENGTHS, Coded, clusters, knn_probe, linear_probe, ridge_probe
 from vae_runner.evaluation.standard_errors import of_share
 
 
@@ -11,10 +11,17 @@ def usefulness(subject: Subject) -> dict[str, Any]:
     """Accuracies of classes; of factors R^2, and accuracies of those whose values have no order."""
     splits = [Coded(*part) for part in subject.coded(subject.settings.probes)]
     if subject.space.factors:
-        return said(lambda: _of_factors(subject, splits))
+        return with_edges(said(lambda: _of_factors(subject, splits)))
     if not subject.space.classes:
         raise Inapplicable("the data has no labels")
-    return said(lambda: _of_classes(subject, splits))
+    return with_edges(said(lambda: _of_classes(subject, splits)))
+
+
+def with_edges(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same, and beside a strength that is the weakest of those tried, that a weaker one might do better."""
+    weakest, why = min(STRENGTHS), "the weakest that is tried is the best on validation: a weaker one might be better"
+    of = [name for name in ("linear_probe_strength", "ridge_strength") if figures.get(name) == weakest]
+    return {**figures, **{f"{name}_at_edge": why for name in of}}
 
 
 def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
