@@ -9,7 +9,7 @@ from vae_runner.run_directory import RunDirectory
 
 # of evaluation.json: what is made of K draws, and is comparable where K is the same
 OF_DRAWS = (
-    *("log_likelihood", "log_likelihood_standard_error", "log_likelihood_per_step", "log_likelihood_of_these"),
+    *("log_likelihood", "log_likelihood_per_step", "log_likelihood_of_these"),
     *("bits_per_dimension", "perplexity"),
     *(
         f"{figure}_{score}"
@@ -53,7 +53,8 @@ def features_of(run: RunDirectory, split: str) -> str | None:
 
 
 def _named(group: str, name: str, figures: Mapping[str, Any]) -> str:
-    if name.removesuffix("_standard_error") in SHARED:
+    figure = name.removesuffix("_standard_error")
+    if figure in SHARED:
         return f"{group}_{name}"
-    number = figures.get("draws") if name in OF_DRAWS else figures.get("samples") if name in OF_SAMPLES else None
+    number = figures.get("draws") if figure in OF_DRAWS else figures.get("samples") if figure in OF_SAMPLES else None
     return name if number is None else f"{name}_{number}"
