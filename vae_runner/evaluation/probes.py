@@ -15,7 +15,7 @@ scikit-learn.
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ class Probe:
     chosen: float
     chance: float
     examples: int
-    terms: Tensor
+    terms: Tensor = field(compare=False, repr=False)
 
 
 @dataclass
