@@ -34,7 +34,7 @@ def test_the_error_is_the_spread_over_examples(name, noise, sets, with_errors):
 
 def test_all_scores_have_one():
     factors = grid(2, 3, copies=40)
-    codes = factors + 0.5 * noise(240, 3)
+    codes = factors + 0.5 * noise(240, 2)
     found = standard_errors(codes, factors, batches=200)
     assert found.keys() == scores(codes, factors, batches=200).keys()
     assert all(error is not None and 0 < error < 0.2 for error in found.values())
