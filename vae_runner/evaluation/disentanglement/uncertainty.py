@@ -18,8 +18,9 @@ from vae_runner.evaluation.standard_errors import PARTITIONS, Figures, Rows, of_
 # into how many groups, and how many times
 CUT = {
     **dict.fromkeys(("mig", "modularity", "factor_vae"), (2, PARTITIONS)),
-    **dict.fromkeys(("beta_vae", "sap", "explicitness"), (4, 4)),
-    "dci": (8, 2),
+    **dict.fromkeys(("beta_vae", "sap"), (4, 4)),
+    "explicitness": (4, 2),
+    "dci": (8, 1),
 }
 FEW_TREES = 10
 
