@@ -430,6 +430,7 @@ def test_runs_that_are_told_a_condition_have_nats_of_their_own(tmp_path, monkeyp
 def sampled(path: Path, distance: float, samples: int, accuracy: float) -> None:
     make(path, figures=nats(-1.0), choices={**BASE["choices"], "variant": path.name})
     figures = {"frechet_distance": distance, "samples": samples, "features": "a network", "features_accuracy": accuracy}
+    figures["frechet_distance_standard_error"] = distance / 10
     (path / "evaluation.json").write_text(json.dumps({"groups_of": "test", "samples": figures}))
 
 
@@ -440,6 +441,8 @@ def test_distances_of_unlike_numbers_of_samples_are_columns_of_their_own(tmp_pat
     rows = compared("runs", "sort=frechet_distance_2000")
     assert column(rows, "test frechet_distance_100") == ["", "5.0"]
     assert column(rows, "test frechet_distance_2000") == ["3.0", ""]
+    errors = compared("runs", "sort=frechet_distance_standard_error_2000")
+    assert column(errors, "test frechet_distance_standard_error_2000") == ["0.3", ""]
     assert "different features" not in capsys.readouterr().out
     assert main(["compare", "runs", "sort=frechet_distance"]) == 2
 

@@ -166,6 +166,22 @@ def test_figures_of_every_group_can_be_held_against_published_ones():
     assert set(GROUPS) <= set(KNOWN)
 
 
+# counts, settings, what is exact of these examples, and a count of classes that has no error
+WITHOUT_ERROR = {
+    *("draws", "examples", "samples", "neighbours", "collapsed_share", "classes", "classes_present", "chance"),
+    *("copies_share_of_held_out", "copies_quantile", "copies_looked_for_in", "features_accuracy", "feature_steps"),
+    *("linear_probe_strength", "knn_neighbours", "training_codes", "validation_codes", "test_codes"),
+    *("anomalies", "ridge_strength", "bins", "batch", "batches", "held_out"),
+}
+
+
+def without_error(figures):
+    """The figures that should have a standard error beside them and have none."""
+    names = {name for name, value in figures.items() if isinstance(value, int | float)}
+    figures_alone = {name for name in names if not name.endswith("_standard_error")}
+    return {name for name in figures_alone - WITHOUT_ERROR if figures.get(f"{name}_standard_error") is None}
+
+
 def test_every_group_is_taken_or_says_why_not(trained, capsys):
     run = trained("vae")
     capsys.readouterr()
@@ -181,6 +197,7 @@ def test_every_group_is_taken_or_says_why_not(trained, capsys):
     for group in taken:
         numbers = {name for name, value in written[group].items() if isinstance(value, int | float)}
         assert numbers <= set(KNOWN[group])
+        assert without_error(written[group]) == set()
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -222,6 +239,8 @@ def test_factors_are_held_against_the_codes_and_named_in_their_map(tmp_path, mon
     assert main(["train", *small, "trainer=debug", "trainer.evaluation_examples=null", f"hydra.run.dir={run}"]) == 0
     written = evaluated(run, only="disentanglement,usefulness")
     assert 0 <= written["disentanglement"]["mig"] <= 1
+    assert written["disentanglement"]["mig_standard_error"] > 0
+    assert without_error(written["usefulness"]) <= {"chance_shape", "chance_orientation"}
     assert written["usefulness"]["ridge_r2_position_x"] <= 1
     counts = {name: written["disentanglement"][name] for name in ("examples", "batch", "batches", "held_out")}
     assert counts == {"examples": 200, "batch": 64, "batches": 5000, "held_out": 0.25}

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.evaluation.spread import against_spread, seeded
 from vae_runner.errors import UserError
 from vae_runner.evaluation.detection import auc, average_precision
 
@@ -37,6 +38,17 @@ def test_the_area_of_two_gaussians_is_the_one_in_closed_form(shift):
     assert abs(found.value - exact) < 3 * found.standard_error
 
 
+def test_the_standard_error_of_the_average_precision_is_the_spread_over_samples():
+    positive = torch.arange(300) < 40
+
+    def figures(scores):
+        found = average_precision(scores, positive)
+        return found.value, found.standard_error
+
+    ratio = against_spread(lambda seed: torch.randn(300, generator=seeded(seed)) + positive, figures, sets=60)
+    assert ratio == pytest.approx(1, abs=0.25)
+
+
 def test_the_standard_error_is_the_spread_over_samples():
     torch.manual_seed(1)
     positive = torch.arange(100) < 40
@@ -52,11 +64,13 @@ def test_both_figures_are_those_of_scikit_learn_with_ties():
     scores, positive = drawn(0.7, 300, 500)
     scores = (scores * 4).round()
     assert auc(scores, positive).value == pytest.approx(roc_auc_score(positive, scores), rel=1e-12)
-    assert average_precision(scores, positive) == pytest.approx(average_precision_score(positive, scores), rel=1e-12)
+    assert average_precision(scores, positive).value == pytest.approx(
+        average_precision_score(positive, scores), rel=1e-12
+    )
 
 
 def test_scores_that_say_nothing_have_the_share_of_positives_as_precision():
-    assert average_precision(torch.zeros(10), torch.arange(10) < 3) == pytest.approx(0.3)
+    assert average_precision(torch.zeros(10), torch.arange(10) < 3).value == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("positives", [0, 1, 9, 10])

@@ -66,7 +66,7 @@ def test_the_bound_is_the_log_likelihood_less_the_kl():
     assert result["loss"] == pytest.approx(-result["log_px"] + 4 * result["kl"], rel=1e-5)
 
 
-def test_the_standard_error_of_the_bound_is_over_examples(monkeypatch):
+def test_the_standard_errors_of_the_bound_and_its_terms_are_over_examples(monkeypatch):
     experiment = experiment_of("likelihood.scale=1", "likelihood=gaussian")
     with torch.no_grad():  # posteriors without noise, so that the bound of an example can be found again
         experiment.model.posterior_heads[0].bias[4:] = -30
@@ -76,12 +76,15 @@ def test_the_standard_error_of_the_bound_is_over_examples(monkeypatch):
         q = torch.distributions.Normal(experiment.model.eval().encode(batch)[0], math.exp(-15))
         kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).sum(1)
         x = torch.distributions.Normal(experiment.model.reconstruct(batch), 1)
-        bounds = (x.log_prob(batch.x).flatten(1).sum(1) - kl).numpy()
+        log_px = x.log_prob(batch.x).flatten(1).sum(1)
+        terms = {"log_px": log_px.numpy(), "kl": kl.numpy(), "elbo": (log_px - kl).numpy()}
     for block in (1000, 77):
         monkeypatch.setattr(blocks, "BLOCK", block)
         found = figures(experiment).figures
-        assert found["elbo"] == pytest.approx(bounds.mean(), rel=1e-4)
-        assert found["elbo_standard_error"] == pytest.approx(bounds.std(ddof=1) / len(bounds) ** 0.5, rel=1e-3)
+        for name, values in terms.items():
+            assert found[name] == pytest.approx(values.mean(), rel=1e-4)
+            error = values.std(ddof=1) / len(values) ** 0.5
+            assert found[f"{name}_standard_error"] == pytest.approx(error, rel=1e-3)
 
 
 def test_units_add_up_to_the_kl():

@@ -5,6 +5,7 @@ import scipy.stats
 import torch
 from sklearn.neighbors import NearestNeighbors
 
+from tests.evaluation.spread import against_spread, seeded
 from vae_runner.errors import UserError
 from vae_runner.evaluation.nearest import copying, nearest, rank_test
 
@@ -101,3 +102,25 @@ def test_what_cannot_be_told_is_refused():
         nearest(torch.full((2, 2), math.nan), draws(5, 2))
     with pytest.raises(UserError, match="between 0 and 1"):
         copying(draws(5, 2), draws(5, 2), draws(99, 2), quantile=1.0)
+
+
+def test_the_error_of_the_share_of_copies_is_its_spread_and_knows_the_threshold_s():
+    train = torch.randn(200, 2, generator=seeded(10**6))
+
+    def draw(seed):
+        generator = seeded(seed)
+        samples, heldout = torch.randn(300, 2, generator=generator), torch.randn(300, 2, generator=generator)
+        copied = torch.rand(300, 1, generator=generator) < 0.1
+        which = torch.randint(0, len(train), (300,), generator=generator)
+        return torch.where(copied, train[which], samples), heldout
+
+    def figures(pair):
+        found = copying(pair[0], train, pair[1], quantile=0.05)
+        return found.share, found.standard_error
+
+    assert against_spread(draw, figures, sets=120) == pytest.approx(1, abs=0.2)
+
+
+def test_a_threshold_of_one_held_out_example_has_no_error():
+    assert copying(draws(5, 2), draws(5, 2), draws(2, 2), quantile=0.6).standard_error is not None
+    assert copying(draws(5, 2), draws(5, 2), draws(1, 2), quantile=1 - 1e-10).standard_error is None

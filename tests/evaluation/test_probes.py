@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.evaluation.spread import against_spread, seeded
 from vae_runner.errors import UserError
 from vae_runner.evaluation.probes import STRENGTHS, Coded, clusters, knn_probe, linear_probe, ridge_probe
+from vae_runner.evaluation.standard_errors import of_mean
 
 
 def draws(*shape, seed=0):
@@ -211,3 +213,37 @@ def test_what_no_reader_can_learn_from_is_refused(change, message):
     for probe in (linear_probe, knn_probe):
         with pytest.raises(UserError, match=message):
             probe(change(train), validation, test)
+
+
+def test_the_errors_of_r2_and_of_its_mean_are_their_spread_over_test_codes():
+    def linear(n, seed):
+        codes, noise = torch.randn(n, 3, generator=seeded(seed)), torch.randn(n, 2, generator=seeded(seed + 10**6))
+        # the second target has the noise of the first too, so that the errors of both go together
+        return Coded(codes, torch.stack([codes[:, 0] + noise[:, 0], codes[:, 1] + 0.5 * noise.sum(1)], 1))
+
+    train, validation = linear(300, 10**4), linear(100, 10**4 + 1)
+
+    def first(test):
+        found = ridge_probe(train, validation, test)
+        return found.by_target[0], of_mean(found.terms[:, 0])
+
+    def both(test):
+        found = ridge_probe(train, validation, test)
+        return found.score, of_mean(found.terms.mean(1))
+
+    for figures in (first, both):
+        assert against_spread(lambda seed: linear(150, seed), figures, sets=100) == pytest.approx(1, abs=0.2)
+
+
+def test_the_errors_of_clusters_are_their_spread_over_test_codes():
+    def overlapping(n, seed):
+        labels = torch.randint(0, 4, (n,), generator=seeded(seed))
+        corners = 2.5 * torch.nn.functional.one_hot(labels, 4)
+        return Coded(corners + torch.randn(n, 4, generator=seeded(seed + 10**6)), labels)
+
+    train, validation = overlapping(300, 10**4), overlapping(100, 10**4 + 1)
+
+    found = [clusters(train, validation, overlapping(150, seed), restarts=1) for seed in range(40)]
+    for name in ("adjusted_rand", "normalised_information", "silhouette"):
+        values, errors = [getattr(of, name) for of in found], [of.standard_errors[name] for of in found]
+        assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.3)

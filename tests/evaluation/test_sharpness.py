@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.evaluation.spread import against_spread, seeded
 from vae_runner.errors import UserError
 from vae_runner.evaluation.sharpness import laplacian_variance, sharpness_ratio
 
@@ -35,7 +36,7 @@ def test_a_slope_bends_at_the_border_alone(size):
 def test_constant_images_have_none():
     assert laplacian_variance(torch.full((2, 3, 4, 4), 0.7)).tolist() == pytest.approx([0, 0])
     assert sharpness_ratio(noise(2, 1, 4, 4), torch.ones(3, 1, 4, 4)) is None
-    assert sharpness_ratio(torch.ones(3, 1, 4, 4), noise(2, 1, 4, 4)) == pytest.approx(0)
+    assert sharpness_ratio(torch.ones(3, 1, 4, 4), noise(2, 1, 4, 4)).ratio == pytest.approx(0)
 
 
 def test_independent_pixels_have_twenty_times_their_variance():
@@ -53,14 +54,14 @@ def test_channels_are_averaged_and_turns_do_not_matter():
 def test_more_blur_is_less_sharp_and_noise_is_sharper():
     data = noise(20, 1, 28, 28).cumsum(2).cumsum(3)
     blurred = data
-    ratios = [sharpness_ratio(data, data)]
+    ratios = [sharpness_ratio(data, data).ratio]
     for _ in range(3):
         blurred = F.avg_pool2d(F.pad(blurred, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        ratios.append(sharpness_ratio(blurred, data))
+        ratios.append(sharpness_ratio(blurred, data).ratio)
     assert ratios[0] == 1
     assert ratios == sorted(ratios, reverse=True)
     assert ratios[1] < 0.5
-    assert sharpness_ratio(data + noise(20, 1, 28, 28, seed=1), data) > 1
+    assert sharpness_ratio(data + noise(20, 1, 28, 28, seed=1), data).ratio > 1
 
 
 def test_more_images_than_a_block():
@@ -77,3 +78,17 @@ def test_what_is_no_image_is_refused(x):
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match="NaN"):
         laplacian_variance(torch.full((1, 1, 4, 4), math.nan))
+
+
+def test_the_error_of_the_ratio_is_its_spread_over_images():
+    def draw(seed):
+        generator = seeded(seed)
+        contrasts = 0.5 + torch.rand(180, 1, 1, 1, generator=generator)
+        images = contrasts * torch.randn(180, 1, 4, 4, generator=generator)
+        return 0.6 * images[:60], images[60:]
+
+    def figures(pair):
+        found = sharpness_ratio(*pair)
+        return found.ratio, found.standard_error
+
+    assert against_spread(draw, figures, sets=300) == pytest.approx(1, abs=0.12)

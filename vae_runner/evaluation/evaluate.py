@@ -92,7 +92,7 @@ def evaluate(
         kept: list[Tensor] = []  # places of those whose codes are
         kl_units: list[Tensor] = []  # sums
         moments: list[Moments] = []  # of each level
-        bounds = Moments()
+        spread = {name: Moments() for name in ("log_px", "kl", "elbo")}
         informed: list[Level] = []  # of the first examples, which may take several blocks
         parts = blocks(split, device, limit, by_length=means_are_of_any_blocks(model, objective, kl))
         batches = data.batches(split, [part.indices for part in parts], steps=[part.steps for part in parts])
@@ -110,20 +110,24 @@ def evaluate(
                 kept.append(part.places[first])
                 codes.append(torch.cat([code.flatten(1) for code in of_levels], 1).float().cpu()[first])
                 labels.append(None if batch.y is None else batch.y.cpu()[first])
+            log_px = evidence.log_px.mean(0)
+            spread["log_px"].add(log_px)
             if evidence.has_density:
                 units = [level.kl_units.double().sum(0) for level in evidence.levels]
                 kl_units = [a + b for a, b in zip(kl_units, units, strict=True)] if kl_units else units
                 estimate = evidence.kl_is_estimate
-                bounds.add(evidence.log_px.mean(0) - evidence.kl)
+                spread["kl"].add(evidence.kl)
+                spread["elbo"].add(log_px - evidence.kl)
                 first = part.first(MUTUAL_INFORMATION_EXAMPLES)
                 if len(first) and hasattr(evidence.top.q, "__getitem__"):
                     informed.append(_of(evidence.top, first.to(device)))
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
-        log_px, kl_mean = result["log_px"], result.setdefault("kl", None)
-        result["elbo"] = None if kl_mean is None or log_px is None else log_px - kl_mean
-        if seen > 1 and kl_units:
-            result["elbo_standard_error"] = math.sqrt(float(bounds.variance()) / seen)
+        mean, kl_mean = result["log_px"], result.setdefault("kl", None)
+        result["elbo"] = None if kl_mean is None or mean is None else mean - kl_mean
+        for name in ("log_px", "kl", "elbo") if seen > 1 else ():
+            if result[name] is not None:
+                result[f"{name}_standard_error"] = math.sqrt(float(spread[name].variance()) / seen)
         variances = [moment.unit_variance() for moment in moments]
         active = [int((variance > ACTIVE).sum()) for variance in variances]
         counted = {"active_units": sum(active)}

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import exact, pair
+from vae_runner.evaluation.standard_errors import Figures, Rows, of_groups, partitions
 
 PAIRS = 2**23  # distances held at once: 64 MB in double precision
 
@@ -36,6 +37,7 @@ class Neighbours:
 @dataclass
 class Copying:
     """share: of samples at most as far from the training set as `threshold`, the quantile of the held-out distances.
+    standard_error: of the share, over samples and held-out examples, which set the threshold; None of a single one.
 
     heldout_share: of held-out examples at most that far, to compare with: above the quantile where distances tie.
     nearer: probability that a sample lies nearer to the training set than a held-out example does, ties counted half;
@@ -44,6 +46,7 @@ class Copying:
 
     threshold: float
     share: float
+    standard_error: float | None
     heldout_share: float
     nearer: float
     z: float | None
@@ -95,15 +98,28 @@ def copying(samples: Tensor, train: Tensor, heldout: Tensor, *, quantile: float 
             f"quantile={quantile}: it takes {round(1 / quantile)} held-out examples, and there are {len(heldout)}"
         )
     of_samples, of_heldout = (nearest(x, train, pairs=pairs).distances[:, 0] for x in (samples, heldout))
-    threshold = of_heldout.sort().values[int(len(of_heldout) * quantile + 1e-9) - 1]
+    threshold = _quantile(of_heldout, quantile)
+    n, both = len(samples), torch.cat([of_samples, of_heldout])
+
+    def share(rows: Rows) -> Figures:
+        """Of the distances `both`."""
+        mine, others = both[rows[rows < n]], both[rows[rows >= n]]
+        return {"share": float((mine <= _quantile(others, quantile)).double().mean())}
+
     nearer, z = rank_test(of_samples, of_heldout)
     return Copying(
         threshold=float(threshold),
         share=float((of_samples <= threshold).double().mean()),
+        standard_error=of_groups(share, partitions(n, len(heldout)))["share"] if len(heldout) > 1 else None,
         heldout_share=float((of_heldout <= threshold).double().mean()),
         nearer=nearer,
         z=z,
     )
+
+
+def _quantile(distances: Tensor, quantile: float) -> Tensor:
+    """The distance within which a share `quantile` of them lies, or one of them, where that share is of none."""
+    return distances.sort().values[max(int(len(distances) * quantile + 1e-9), 1) - 1]
 
 
 def rank_test(x: Tensor, y: Tensor) -> tuple[float, float | None]:

@@ -7,21 +7,24 @@
                    mutual information, silhouette (Rousseeuw 1987)
 
 Each is fitted on training codes, its one setting is chosen on validation codes, and what is reported is of the test
-codes. Linear readers see standardised codes. Neighbours and clusters see them as they are: units that the encoder does
-not use vary little, and standardising would make them count like the others. Labels of -1 are hidden and left out.
-All on the CPU, by scikit-learn.
+codes, with standard errors over these alone: the reader, or the clusters, count as given. Linear readers see
+standardised codes. Neighbours and clusters see them as they are: units that the encoder does not use vary little, and
+standardising would make them count like the others. Labels of -1 are hidden and left out. All on the CPU, by
+scikit-learn.
 """
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vae_runner.errors import UserError
 from vae_runner.evaluation.checks import finite, vectors
+from vae_runner.evaluation.standard_errors import Figures, Rows, of_groups, partitions
 
 STRENGTHS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)  # of the regularisation
 SAME = 1e-6  # of R^2: the weaker of two strengths must gain more than this
@@ -43,6 +46,7 @@ class Probe:
     """score: on the test codes. validation: of the chosen setting. chosen: that setting.
 
     chance: score of a reader that sees no codes: of the most frequent class, or of the mean. examples: test codes.
+    terms: whether the class of each test code is told, (N,): the score is their mean.
     """
 
     score: float
@@ -50,11 +54,15 @@ class Probe:
     chosen: float
     chance: float
     examples: int
+    terms: Tensor = field(compare=False, repr=False)
 
 
 @dataclass
 class Regression(Probe):
-    """score and validation: means over targets. by_target: R^2 of each (F,), None where one does not vary."""
+    """score and validation: means over targets. by_target: R^2 of each (F,), None where one does not vary.
+
+    terms: (N, F), 0 on average, by which R^2 changes to first order where a test code has more weight than the others.
+    """
 
     by_target: tuple[float | None, ...]
 
@@ -63,13 +71,14 @@ class Regression(Probe):
 class Clusters:
     """adjusted_rand: 1 for the classes exactly, 0 on average for chance. normalised_information: in [0, 1], arithmetic
     mean of the entropies below. silhouette: in [-1, 1], of the clusters and without labels, None where the test codes
-    fall into fewer than two. clusters: how many.
+    fall into fewer than two. clusters: how many. standard_errors: of the first three, under their names.
     """
 
     adjusted_rand: float
     normalised_information: float
     silhouette: float | None
     clusters: int
+    standard_errors: Figures
 
 
 def linear_probe(train: Coded, validation: Coded, test: Coded, *, strengths: Sequence[float] = STRENGTHS) -> Probe:
@@ -123,7 +132,8 @@ def ridge_probe(train: Coded, validation: Coded, test: Coded, *, strengths: Sequ
     score, strength, reader = best
     by_target = _r2(y_test / scale, reader.predict(x_test), "test")
     of_mean = _r2(y_test, np.broadcast_to(y.mean(0), y_test.shape), "test")
-    return Regression(_mean(by_target), score, strength, _mean(of_mean), len(y_test), by_target)
+    terms = torch.from_numpy(_r2_terms(y_test / scale, reader.predict(x_test)))
+    return Regression(_mean(by_target), score, strength, _mean(of_mean), len(y_test), terms, by_target)
 
 
 def clusters(train: Coded, validation: Coded, test: Coded, *, restarts: int = RESTARTS, seed: int = 0) -> Clusters:
@@ -133,7 +143,7 @@ def clusters(train: Coded, validation: Coded, test: Coded, *, restarts: int = RE
     The silhouette is that of at most 2,000 test codes.
     """
     from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     (x, y), (x_validation, _), (x_test, y_test) = (
         _labelled(part, name) for part, name in ((train, "training"), (validation, "validation"), (test, "test"))
@@ -144,15 +154,34 @@ def clusters(train: Coded, validation: Coded, test: Coded, *, restarts: int = RE
         warnings.simplefilter("ignore")  # of fewer distinct codes than clusters: collapsed codes are a finding
         chosen = max((solution.fit(x) for solution in solutions), key=lambda solution: solution.score(x_validation))
     found = chosen.predict(x_test)
-    few = min(len(x_test), SILHOUETTES)
-    shown = np.random.default_rng(seed).permutation(len(x_test))[:few]
-    several = 2 <= len(np.unique(found[shown])) < few
+    shown = np.random.default_rng(seed).permutation(len(x_test))[:SILHOUETTES]
+
+    told_apart, of_clusters = x_test[shown], found[shown]
+
+    def agreement(rows: Rows) -> Figures:
+        told, answers = found[rows], y_test[rows]
+        information = normalized_mutual_info_score(answers, told)
+        return {"adjusted_rand": adjusted_rand_score(answers, told), "normalised_information": information}
+
+    def silhouette(rows: Rows) -> Figures:
+        return {"silhouette": _silhouette(told_apart[rows], of_clusters[rows])}
+
     return Clusters(
         adjusted_rand=float(adjusted_rand_score(y_test, found)),
         normalised_information=float(normalized_mutual_info_score(y_test, found)),
-        silhouette=float(silhouette_score(x_test[shown], found[shown])) if several else None,
+        silhouette=_silhouette(told_apart, of_clusters),
         clusters=count,
+        standard_errors={
+            **of_groups(agreement, partitions(len(x_test))),
+            **of_groups(silhouette, partitions(len(shown))),
+        },
     )
+
+
+def _silhouette(x: np.ndarray, labels: np.ndarray) -> float | None:
+    from sklearn.metrics import silhouette_score
+
+    return float(silhouette_score(x, labels)) if 2 <= len(np.unique(labels)) < len(x) else None
 
 
 def _classify(
@@ -176,7 +205,8 @@ def _classify(
         raise UserError("strengths: at least one is needed")
     score, setting, fitted = best
     chance = float(np.mean(y_test == values[counts.argmax()]))
-    return Probe(float(fitted.score(x_test, y_test)), score, float(setting), chance, len(y_test))
+    right = torch.from_numpy(fitted.predict(x_test) == y_test).double()
+    return Probe(float(right.mean()), score, float(setting), chance, len(y_test), right)
 
 
 def _codes(part: Coded, name: str) -> np.ndarray:
@@ -209,6 +239,16 @@ def _r2(truth: np.ndarray, guess: np.ndarray, name: str) -> tuple[float | None, 
     if not (spread > 0).any():
         raise UserError(f"{name} targets: none of them varies, and R^2 says how much of the variance is explained")
     return tuple(float(1 - a / b) if b > 0 else None for a, b in zip(left, spread, strict=True))
+
+
+def _r2_terms(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """Of R^2 = 1 - a / b, the terms -(e^2 - (a / b) d^2) / b, (N, F); not finite where the truth does not vary.
+
+    e is the error, d the distance from the mean, a and b are the means of their squares.
+    """
+    errors, distances = np.square(truth - guess.reshape(truth.shape)), np.square(truth - truth.mean(0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -(errors - errors.mean(0) / distances.mean(0) * distances) / distances.mean(0)
 
 
 def _mean(values: Sequence[float | None]) -> float:

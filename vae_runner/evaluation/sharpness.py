@@ -7,14 +7,25 @@ border is repeated outwards, so that an image's L sums to 0, its variance is the
 have one too. Noise counts as sharp: compare the means of p(x|z), not draws, and take a ratio above 1 for a warning.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vae_runner.evaluation.checks import exact, images
+from vae_runner.evaluation.standard_errors import of_ratio
 
 SMALLEST = 3  # side of an image
 BLOCK = 1000  # images at a time
+
+
+@dataclass(frozen=True)
+class Sharpness:
+    """standard_error: of the ratio, over images of both sets; as pairs where there are as many of both."""
+
+    ratio: float
+    standard_error: float | None
 
 
 def laplacian_variance(x: Tensor) -> Tensor:
@@ -27,13 +38,15 @@ def laplacian_variance(x: Tensor) -> Tensor:
     )
 
 
-def sharpness_ratio(x: Tensor, data: Tensor) -> float | None:
+def sharpness_ratio(x: Tensor, data: Tensor) -> Sharpness | None:
     """The mean variance of the Laplacian of images x (N, C, H, W) over that of the data's (M, C, H, W).
 
     1: as sharp as the data; below: blurred; above: noisy. None where the data has no edges at all.
     """
-    of_x, of_data = (float(laplacian_variance(part).mean()) for part in (x, data))
-    return of_x / of_data if of_data > 0 else None
+    of_x, of_data = (laplacian_variance(part) for part in (x, data))
+    if not bool(of_data.any()):
+        return None
+    return Sharpness(float(of_x.mean() / of_data.mean()), of_ratio(of_x, of_data))
 
 
 def _laplacian(x: Tensor) -> Tensor:

@@ -18,46 +18,55 @@ SPLITS = ("test", "validation", "train", "train_running")
 OF_A_SPLIT = (
     *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
     *("loss_reconstruction", "loss_kl", "loss_iw_bound", "elbo_standard_error"),
+    *("log_px_standard_error", "kl_standard_error"),
 )
+
+
+def _with_errors(*names: str) -> tuple[str, ...]:
+    return tuple(f"{name}{end}" for name in names for end in ("", "_standard_error"))
+
+
 # names in summary.json, then groups of evaluation.json; an objective or factors of the data may bring others
 KNOWN = {
     **dict.fromkeys(SPLITS, OF_A_SPLIT),
     **dict.fromkeys(("parameters", "seconds", "steps", "epochs", "best_step", "best_epoch", "examples_per_second"), ()),
     "likelihood": (
-        *("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "annealed_log_likelihood"),
-        *("log_likelihood_standard_error", "annealed_log_likelihood_standard_error", "annealed_acceptance"),
-        *("log_likelihood_of_these", "annealed_examples", "elbo", "elbo_standard_error", "draws", "examples"),
-        *("annealed_steps", "annealed_chains"),
+        *_with_errors("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "elbo"),
+        *_with_errors("annealed_log_likelihood", "log_likelihood_of_these"),
+        *("annealed_acceptance", "annealed_steps", "annealed_chains", "annealed_examples", "draws", "examples"),
     ),
     "latents": (
-        *("mutual_information", "aggregate_kl", "total_correlation", "collapsed_share", "level", "draws", "examples"),
-        *("mutual_information_standard_error", "aggregate_kl_standard_error", "total_correlation_standard_error"),
+        *_with_errors("mutual_information", "aggregate_kl", "total_correlation"),
+        *("collapsed_share", "level", "draws", "examples"),
     ),
     "reconstruction": (
-        *("rate", "distortion", "distortion_at_mean", "error", "mean_squared_error", "psnr", "ssim"),
-        *("rate_standard_error", "distortion_standard_error", "draws", "examples"),
+        *_with_errors("rate", "distortion", "distortion_at_mean", "error", "mean_squared_error", "psnr", "ssim"),
+        *("draws", "examples"),
     ),
     "samples": (
-        *("frechet_distance", "kernel_distance", "kernel_distance_standard_error", "precision", "recall", "density"),
-        *("coverage", "classes_present", "classes", "classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
-        *("copies_share_of_held_out", "copies_quantile", "copies_looked_for_in", "features_accuracy", "feature_steps"),
-        *("samples", "neighbours"),
+        *_with_errors("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"),
+        *_with_errors("classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
+        *("classes_present", "classes", "copies_share_of_held_out", "copies_quantile", "copies_looked_for_in"),
+        *("features_accuracy", "feature_steps", "samples", "neighbours"),
     ),
     "usefulness": (
-        *("linear_probe_accuracy", "linear_probe_strength", "knn_accuracy", "knn_neighbours", "chance"),
-        *("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette", "training_codes"),
-        *("linear_probe_accuracy_standard_error", "knn_accuracy_standard_error"),
-        *("ridge_r2", "ridge_strength", "validation_codes", "test_codes"),
+        *_with_errors("linear_probe_accuracy", "knn_accuracy", "ridge_r2"),
+        *_with_errors("clusters_adjusted_rand", "clusters_normalised_information", "clusters_silhouette"),
+        *("linear_probe_strength", "knn_neighbours", "ridge_strength", "chance"),
+        *("training_codes", "validation_codes", "test_codes"),
     ),
     "disentanglement": (
-        *("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness", "bins", "examples"),
-        *("dci_disentanglement", "dci_completeness", "dci_informativeness", "held_out", "batch", "batches"),
+        *_with_errors("mig", "modularity", "factor_vae", "beta_vae", "sap", "explicitness"),
+        *_with_errors("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+        *("bins", "held_out", "batch", "batches", "examples"),
     ),
     "anomaly": (
-        *(
-            f"{figure}_{score}{error}"
-            for score in ("negative_elbo", "negative_log_likelihood", "distortion", "reconstruction_error")
-            for figure, error in (("auc", ""), ("auc", "_standard_error"), ("average_precision", ""))
+        *_with_errors(
+            *(
+                f"{figure}_{score}"
+                for score in ("negative_elbo", "negative_log_likelihood", "distortion", "reconstruction_error")
+                for figure in ("auc", "average_precision")
+            )
         ),
         *("anomalies", "examples", "draws"),
     ),

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from vae_runner.evaluation.disentanglement.beta_vae import beta_vae_score
-from vae_runner.evaluation.disentanglement.dci import Importances, dci_scores
+from vae_runner.evaluation.disentanglement.dci import TREES, Importances, dci_scores
 from vae_runner.evaluation.disentanglement.examples import require_one_of
 from vae_runner.evaluation.disentanglement.explicitness import explicitness_score
 from vae_runner.evaluation.disentanglement.factor_vae import factor_vae_score
@@ -43,12 +43,13 @@ def scores(
     active: float = ACTIVE,
     categorical: Collection[int] = (),
     importances: Importances = "forest",
+    trees: int = TREES,
 ) -> dict[str, float]:
     """The scores of codes (N, D) and factors (N, F) under their names; those of dci are three.
 
     names: the scores wanted, of NAMES; the others cost nothing. bins: of mig and modularity. batch, batches: of
-    factor_vae and beta_vae. active: of factor_vae. categorical: of sap. importances: of dci. A score which is not
-    defined is left out: those which tell factors apart with one factor, completeness with one unit.
+    factor_vae and beta_vae. active: of factor_vae. categorical: of sap. importances, trees: of dci. A score that
+    is not defined is left out: those which tell factors apart with one factor, completeness with one unit.
     """
     for name in names:
         require_one_of("names", name, NAMES)
@@ -66,7 +67,7 @@ def scores(
     if "sap" in names:
         found["sap"] = sap_score(codes, factors, categorical=categorical, **part)
     if "dci" in names:
-        of_dci = dci_scores(codes, factors, importances=importances, **part)
+        of_dci = dci_scores(codes, factors, importances=importances, trees=trees, **part)
         found |= {f"dci_{name}": value for name, value in of_dci._asdict().items()}
     if "explicitness" in names:
         found["explicitness"] = explicitness_score(codes, factors, **part)

@@ -29,6 +29,8 @@ from vae_runner.evaluation.disentanglement.examples import (
 )
 from vae_runner.evaluation.disentanglement.mutual_information import entropy
 
+TREES = 50  # of a forest
+
 Importances = Literal["forest", "boosting"]
 
 
@@ -45,10 +47,14 @@ def dci_scores(
     factors: ArrayLike,
     *,
     importances: Importances = "forest",
+    trees: int = TREES,
     held_out: float = 0.25,
     seed: int = 0,
 ) -> DCI:
-    """The three scores of codes (N, D) and factors (N, F). Where no unit is of importance, the first two are 0."""
+    """The three scores of codes (N, D) and factors (N, F). Where no unit is of importance, the first two are 0.
+
+    trees: of a forest.
+    """
     from sklearn.preprocessing import StandardScaler
 
     generator = generator_of(seed)
@@ -57,21 +63,21 @@ def dci_scores(
     units, others = scaler.transform(fitted.codes), scaler.transform(scored.codes)
     columns, accuracies = [], []
     for values, answers in zip(fitted.factors.T, scored.factors.T, strict=True):
-        model = classifier(importances, state_of(generator)).fit(units, values)
+        model = classifier(importances, state_of(generator), trees).fit(units, values)
         columns.append(model.feature_importances_)
         accuracies.append(model.score(others, answers))
     matrix = np.stack(columns, axis=1)
     return DCI(concentration(matrix), concentration(matrix.T), float(np.mean(accuracies)))
 
 
-def classifier(importances: Importances, state: int) -> Any:
+def classifier(importances: Importances, state: int, trees: int = TREES) -> Any:
     """A classifier of scikit-learn that tells how important each unit is."""
     from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
     require_one_of("importances", importances, ("forest", "boosting"))
     if importances == "boosting":
         return GradientBoostingClassifier(random_state=state)
-    return RandomForestClassifier(50, max_features=None, min_samples_leaf=5, random_state=state)
+    return RandomForestClassifier(trees, max_features=None, min_samples_leaf=5, random_state=state)
 
 
 def concentration(importances: NDArray[np.float64]) -> float:

@@ -25,7 +25,7 @@ DRAWS = 50  # of z for each example, where their number is not given
 
 
 def anomaly(subject: Subject) -> dict[str, Any]:
-    """The area under the ROC curve with its standard error, and the average precision, of each score."""
+    """The area under the ROC curve and the average precision of each score, with their standard errors."""
     left_out = subject.data.left_out
     if not left_out:
         raise Inapplicable("training left no class out; data.leave_out=[CLASS] trains a run that does")
@@ -69,9 +69,11 @@ def _elsewhere(subject: Subject) -> str:
 def _told_apart(scores: dict[str, Tensor], positive: Tensor) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name, values in scores.items():
-        area = auc(values, positive)
-        figures |= {f"auc_{name}": area.value, f"auc_{name}_standard_error": area.standard_error}
-        figures[f"average_precision_{name}"] = average_precision(values, positive)
+        for figure, area in (
+            ("auc", auc(values, positive)),
+            ("average_precision", average_precision(values, positive)),
+        ):
+            figures |= {f"{figure}_{name}": area.value, f"{figure}_{name}_standard_error": area.standard_error}
     return figures
 
 

@@ -5,13 +5,15 @@ import time
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vae_runner.data.splits import mixed
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.blocks import blocks, takes_any_length
+from vae_runner.evaluation.checks import exact
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.evaluation.likelihood import BLOCK, bounds, importance_weighted
-from vae_runner.evaluation.standard_errors import of_mean
+from vae_runner.evaluation.standard_errors import beside, of_mean, of_ratio
 from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.vrnn import VRNN
 
@@ -36,7 +38,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
         model, subject.data, subject.split, subject.device, samples=draws, limit=subject.limit, seed=subject.seed
     )
     log_px = found[draws]
-    per_value = _per_value(subject, float(log_px.sum()))
+    per_value = _per_value(subject, log_px)
     if "indices" in model.posterior.provides:
         return {
             "elbo": float(log_px.mean()),
@@ -80,29 +82,36 @@ def _affordable(subject: Subject) -> int:
     return next((draws for draws in (MOST, 1000, 500, 100) if draws * each < SECONDS), 50)
 
 
-def _per_value(subject: Subject, total: float) -> dict[str, float]:
-    """The same per dimension in bits, where values are discrete, and per step of sequences.
+def _per_value(subject: Subject, log_px: Tensor) -> dict[str, float | None]:
+    """The same per dimension in bits, where values are discrete, and per step of sequences; with standard errors.
 
-    The perplexity of tokens is exp of the negative per step.
+    The perplexity of tokens is exp of the negative per step. log_px: of each example, (N,).
     """
-    space, figures = subject.space, {}
+    space, log_px = subject.space, exact(log_px).cpu()
+    figures: dict[str, float] = {}
+    errors: dict[str, float | None] = {}
     counted = [_counts(batch, space) for batch in subject.batches()]
-    values, steps = (sum(column) for column in zip(*counted, strict=True))
+    values, steps = (torch.cat(column) for column in zip(*counted, strict=True))
     if subject.model.likelihood.is_mass(space.support):
-        figures["bits_per_dimension"] = -total / values / math.log(2)
+        bits = -log_px / math.log(2)
+        figures["bits_per_dimension"] = float(bits.sum() / values.sum())
+        errors["bits_per_dimension"] = of_ratio(bits, values)
     if space.sequence:
-        figures["log_likelihood_per_step"] = total / steps
+        each = figures["log_likelihood_per_step"] = float(log_px.sum() / steps.sum())
+        error = errors["log_likelihood_per_step"] = of_ratio(log_px, steps)
         if space.support == "categorical":
-            figures["perplexity"] = math.exp(min(-total / steps, 700.0))
-    return figures
+            perplexity = figures["perplexity"] = math.exp(min(-each, 700.0))
+            errors["perplexity"] = None if error is None else perplexity * error
+    return beside(figures, errors)
 
 
-def _counts(batch: Any, space: Any) -> tuple[float, float]:
-    """How many values and how many steps of a batch count."""
+def _counts(batch: Any, space: Any) -> tuple[Tensor, Tensor]:
+    """How many values and how many steps of each example of a batch count, (B,) each."""
     x, mask = batch.x, batch.mask
     counts = torch.ones_like(x, dtype=torch.float32) if mask is None else mask.expand_as(x)
     steps = counts.flatten(2).amax(2) if space.sequence and counts.dim() > 2 else counts
-    return float(counts.sum()), float(steps.sum())
+    values, steps = (exact(part.flatten(1).sum(1)).cpu() for part in (counts, steps))
+    return values, steps
 
 
 def _no_chains(model: Any) -> str | None:
@@ -136,4 +145,5 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         "annealed_chains": settings.chains,
         "annealed_examples": len(batch),
         "log_likelihood_of_these": float(weighted.mean()),
+        "log_likelihood_of_these_standard_error": of_mean(weighted),
     }

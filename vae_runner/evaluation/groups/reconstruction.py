@@ -9,13 +9,13 @@ from vae_runner.evaluation.checks import exact
 from vae_runner.evaluation.groups.subject import Subject
 from vae_runner.evaluation.reconstruction import psnr, ssim
 from vae_runner.evaluation.reconstructions import rate_distortion, reconstruct
-from vae_runner.evaluation.standard_errors import of_mean
+from vae_runner.evaluation.standard_errors import beside, of_mean
 
 DRAWS = 10  # of z for each example
 
 
 def reconstruction(subject: Subject) -> dict[str, Any]:
-    """Means over examples. `rate` and `distortion` are those of the plane, in nats, with standard errors over examples.
+    """Means over examples, with standard errors. `rate` and `distortion` are those of the plane, in nats.
 
     The others are at the mean code: `distortion_at_mean` is -log p(x|z) there, and `error` the share of wrong tokens
     for text, where others have the mean squared error over values that count.
@@ -37,6 +37,6 @@ def reconstruction(subject: Subject) -> dict[str, Any]:
             for name, values in of_batch.items():
                 found.setdefault(name, []).append(exact(values).cpu())
     each = {name: torch.cat(parts) for name, parts in found.items()}
-    figures: dict[str, Any] = {"rate": None, **{name: float(values.mean()) for name, values in each.items()}}
-    errors = {f"{name}_standard_error": of_mean(each[name]) for name in ("rate", "distortion") if name in each}
-    return {**figures, **errors, "draws": DRAWS, "examples": len(each[error])}
+    figures = {"rate": None, **{name: float(values.mean()) for name, values in each.items()}}
+    errors = {name: of_mean(values) for name, values in each.items()}
+    return {**beside(figures, errors), "draws": DRAWS, "examples": len(each[error])}

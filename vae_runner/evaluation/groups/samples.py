@@ -2,8 +2,12 @@
 
 Samples are what is shown of them: means of p(x|z), of notes and of text draws. Conditions are those of the examples
 that they are held against, and so is the length of notes and of series, of which a sample has none of its own.
+Standard errors are over samples and examples both, of random halves in which a sample stays beside the example whose
+condition it has. Those of shares of samples alone are binomial.
 """
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,6 +22,7 @@ from vae_runner.evaluation.nearest import copying
 from vae_runner.evaluation.precision_recall import precision_recall
 from vae_runner.evaluation.sampling import sample_blocks, shown_as
 from vae_runner.evaluation.sharpness import sharpness_ratio
+from vae_runner.evaluation.standard_errors import Figures, Rows, beside, of_groups, of_share, partitions
 
 TRAINING = 100_000  # training examples among which copies are looked for, at most
 QUANTILE = 0.01  # of distances from held-out examples to training examples, below which a sample counts as a copy
@@ -45,17 +50,17 @@ def _compared(subject: Subject) -> dict[str, Any]:
     features = subject.features
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
-    neighbours = precision_recall(of_data, of_samples, k=settings.neighbours)
+
+    def distances(rows: Rows) -> Figures:
+        found = precision_recall(of_data[rows], of_samples[rows], k=settings.neighbours)
+        return {"frechet_distance": frechet_distance(of_data[rows], of_samples[rows]), **asdict(found)}
+
     return {
-        "frechet_distance": frechet_distance(of_data, of_samples),
+        **_with_errors(distances, subject, len(data), least=settings.neighbours + 1),
         "kernel_distance": kernel.mean,
         "kernel_distance_standard_error": kernel.standard_error,
-        "precision": neighbours.precision,
-        "recall": neighbours.recall,
-        "density": neighbours.density,
-        "coverage": neighbours.coverage,
         **_classes(subject, drawn, data),
-        **({"sharpness_ratio": sharpness_ratio(drawn, data)} if subject.space.image else {}),
+        **_sharpness(subject, drawn, data),
         **_copies(subject, of_samples, of_data),
         "features": features.name,
         "features_accuracy": features.accuracy,
@@ -63,6 +68,22 @@ def _compared(subject: Subject) -> dict[str, Any]:
         "samples": len(drawn),
         "neighbours": settings.neighbours,
     }
+
+
+def _with_errors(figures: Callable[[Rows], Figures], subject: Subject, n: int, least: int = 2) -> dict[str, Any]:
+    """The figures of all n, with their standard errors; None where a half has fewer than the `least`."""
+    found = figures(torch.arange(n))
+    possible = n // 2 >= least
+    errors = of_groups(figures, partitions(n, seed=subject.seed)) if possible else dict.fromkeys(found)
+    return beside(found, errors)
+
+
+def _sharpness(subject: Subject, drawn: Tensor, data: Tensor) -> dict[str, Any]:
+    if not subject.space.image:
+        return {}
+    found = sharpness_ratio(drawn, data)
+    ratio, error = (None, None) if found is None else (found.ratio, found.standard_error)
+    return {"sharpness_ratio": ratio, "sharpness_ratio_standard_error": error}
 
 
 def _copies(subject: Subject, of_samples: Tensor, of_data: Tensor) -> dict[str, Any]:
@@ -76,6 +97,7 @@ def _copies(subject: Subject, of_samples: Tensor, of_data: Tensor) -> dict[str, 
     copies = copying(of_samples, of_train, of_data, quantile=quantile)
     return {
         "copies_share": copies.share,
+        "copies_share_standard_error": copies.standard_error,
         "copies_share_of_held_out": copies.heldout_share,
         "copies_quantile": quantile,
         "copies_looked_for_in": len(of_train),
@@ -87,11 +109,17 @@ def _classes(subject: Subject, drawn: Tensor, data: Tensor) -> dict[str, Any]:
     probabilities, expected = (subject.features.probabilities(x) for x in (drawn, data))
     if probabilities is None or expected is None:
         return {}
-    found = class_coverage(probabilities.cpu(), expected.cpu().argmax(1).bincount(minlength=expected.shape[1]))
+    of_samples, of_data, classes = probabilities.cpu(), expected.cpu().argmax(1), expected.shape[1]
+    found = class_coverage(of_samples, of_data.bincount(minlength=classes))
+
+    def kl(rows: Rows) -> Figures:
+        return {"classes_kl": class_coverage(of_samples[rows], of_data[rows].bincount(minlength=classes)).kl}
+
     return {
         "classes_present": found.present,
         "classes": found.classes,
-        "classes_kl": found.kl,
+        **_with_errors(kl, subject, len(drawn)),
         "confident_share": found.confident,
+        "confident_share_standard_error": of_share(found.confident, len(drawn)),
         "class_shares": found.shares.tolist(),
     }

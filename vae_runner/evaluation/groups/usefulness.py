@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
 from vae_runner.evaluation.probes import STRENGTHS, Coded, clusters, knn_probe, linear_probe, ridge_probe
-from vae_runner.evaluation.standard_errors import of_share
+from vae_runner.evaluation.standard_errors import beside, of_mean, of_share
 
 
 def usefulness(subject: Subject) -> dict[str, Any]:
@@ -27,6 +30,11 @@ def with_edges(figures: dict[str, Any]) -> dict[str, Any]:
 def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
     linear, near = linear_probe(*splits), knn_probe(*splits)
     found = clusters(*splits, seed=subject.seed)
+    of_clusters = {
+        "adjusted_rand": found.adjusted_rand,
+        "normalised_information": found.normalised_information,
+        "silhouette": found.silhouette,
+    }
     return {
         "linear_probe_accuracy": linear.score,
         "linear_probe_accuracy_standard_error": of_share(linear.score, linear.examples),
@@ -35,9 +43,7 @@ def _of_classes(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
         "knn_accuracy_standard_error": of_share(near.score, near.examples),
         "knn_neighbours": int(near.chosen),
         "chance": linear.chance,
-        "clusters_adjusted_rand": found.adjusted_rand,
-        "clusters_normalised_information": found.normalised_information,
-        "clusters_silhouette": found.silhouette,
+        **{f"clusters_{name}": value for name, value in beside(of_clusters, found.standard_errors).items()},
         **_counts(splits),
     }
 
@@ -53,23 +59,18 @@ def _of_factors(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
     if varying.intersection(ordered):
         ridge = ridge_probe(*(Coded(codes, factors[:, ordered].float()) for codes, factors in splits))
         found = {i: score if i in varying else None for i, score in zip(ordered, ridge.by_target, strict=True)}
-        figures["ridge_r2"] = _mean(found)
-        figures |= {f"ridge_r2_{names[i]}": score for i, score in found.items()}
+        terms = {i: ridge.terms[:, place] for place, i in enumerate(ordered) if found[i] is not None}
+        figures |= _by_factor("ridge_r2", names, found, terms)
         figures["ridge_strength"] = ridge.chosen
     if varying.intersection(categorical):
         probes = {
             i: linear_probe(*(Coded(codes, factors[:, i]) for codes, factors in splits)) if i in varying else None
             for i in categorical
         }
-        for name, of_probe in (("linear_probe_accuracy", "score"), ("chance", "chance")):
-            found = {i: getattr(probe, of_probe, None) for i, probe in probes.items()}
-            figures[name] = _mean(found)
-            figures |= {f"{name}_{names[i]}": value for i, value in found.items()}
-        figures |= {
-            f"linear_probe_accuracy_{names[i]}_standard_error": of_share(probe.score, probe.examples)
-            for i, probe in probes.items()
-            if probe is not None
-        }
+        found, chances = ({i: getattr(probe, of, None) for i, probe in probes.items()} for of in ("score", "chance"))
+        right = {i: probe.terms for i, probe in probes.items() if probe is not None}
+        figures |= _by_factor("linear_probe_accuracy", names, found, right)
+        figures |= {"chance": _mean(chances), **{f"chance_{names[i]}": chance for i, chance in chances.items()}}
     return {
         **figures,
         **_counts(splits),
@@ -79,6 +80,18 @@ def _of_factors(subject: Subject, splits: list[Coded]) -> dict[str, Any]:
 def _counts(splits: list[Coded]) -> dict[str, int]:
     train, validation, test = (len(part.codes) for part in splits)
     return {"training_codes": train, "validation_codes": validation, "test_codes": test}
+
+
+def _by_factor(
+    name: str, names: list[str], found: dict[int, float | None], terms: dict[int, Tensor]
+) -> dict[str, float | None]:
+    """The mean of a score over factors and that of each, with standard errors from the terms (N,) of the test codes.
+
+    All are of the same codes, so that the error of the mean is that of the mean of the terms.
+    """
+    figures = {name: _mean(found), **{f"{name}_{names[i]}": score for i, score in found.items()}}
+    errors = {name: of_mean(torch.stack([*terms.values()]).mean(0))}
+    return beside(figures, errors | {f"{name}_{names[i]}": of_mean(of_factor) for i, of_factor in terms.items()})
 
 
 def _mean(found: dict[int, float | None]) -> float:
