@@ -8,7 +8,7 @@ from torch import Tensor
 from tests.helpers import QUICK, config_of, fit
 from tests.objectives.linear_gaussian import LinearGaussian, examples, likelihood
 from vae_runner.build import Run, build_experiment
-from vae_runner.evaluation import evaluate
+from vae_runner.evaluation import blocks
 from vae_runner.evaluation.annealed import annealed
 from vae_runner.evaluation.evaluate import Preserved
 from vae_runner.evaluation.groups import GROUPS, Settings, Subject
@@ -80,7 +80,7 @@ def test_what_the_encoder_sees_of_the_annealed_examples_comes_from_the_seed():
 def test_as_many_examples_are_annealed_however_large_they_are(monkeypatch):
     subject = subject_of()
     whole = GROUPS["likelihood"](subject)
-    monkeypatch.setattr(evaluate, "VALUES", 7 * 64)  # in a block
+    monkeypatch.setattr(blocks, "VALUES", 7 * 64)  # in a block
     assert whole["annealed_examples"] == 20
     assert GROUPS["likelihood"](subject) == whole
 
