@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import hydra.version
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from vae_runner.config import compose, configs_directory, nearest, sweep_jobs
-from vae_runner.config.composing import VERSION_BASE, plain
+from vae_runner.config.composing import VERSION_BASE, config_loader, plain
 from vae_runner.config.names import keys_of, nearest_key
 from vae_runner.config.overrides import deferred_to_jobs
 from vae_runner.config.tree import PRIMARY
@@ -118,13 +120,16 @@ def run_hydra(task: Callable[[DictConfig], Any], args: Sequence[str]) -> Any:
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints exceptions and exits
     try:
-        _run_hydra(
-            args=line.arguments,
-            args_parser=_parser(),
-            task_function=keep_result,
-            config_path=str(configs_directory()),
-            config_name=PRIMARY,
-        )
+        if line.shows:
+            _run_hydra(
+                args=line.arguments,
+                args_parser=_parser(),
+                task_function=keep_result,
+                config_path=str(configs_directory()),
+                config_name=PRIMARY,
+            )
+        else:
+            _run(line, keep_result)
     except Exception:
         if not started:
             line.compose()  # says in one line what Hydra says in many
@@ -137,6 +142,16 @@ def run_hydra(task: Callable[[DictConfig], Any], args: Sequence[str]) -> Any:
     if failures:
         raise failures[0]
     return results[0] if results and not line.multirun else None
+
+
+def _run(line: CommandLine, task: Callable[[DictConfig], Any]) -> None:
+    """As `_run_hydra` does it, which composes the config once more to find out whether it is a sweep's."""
+    app = Hydra.create_main_hydra2(PRIMARY, config_loader(line.config_dir).get_search_path())
+    run, mode = (app.multirun, "MULTIRUN") if line.multirun else (app.run, "RUN")
+    try:
+        run(PRIMARY, task, [*line.overrides, f"hydra.mode={mode}"])
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def _parser() -> argparse.ArgumentParser:
