@@ -4,6 +4,7 @@ They run on the CPU, also where there is a GPU. `make test-gpu` runs those in te
 """
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,43 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAE_RUNNER_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_options_read_once():
+    """The files of the config tree do not change meanwhile, and to parse them is a quarter of composing a config."""
+    from hydra._internal.sources_registry import SourcesRegistry
+
+    from vae_runner.config import compose, configs_directory
+
+    compose([])  # by now Hydra has loaded what it reads files by
+    source, tree = SourcesRegistry.instance().types["file"], str(configs_directory().resolve())
+    read, kept = source.load_config, {}
+
+    def load_config(self, config_path):
+        if self.path != tree:
+            return read(self, config_path)
+        if config_path not in kept:
+            kept[config_path] = pickle.dumps(read(self, config_path))
+        return pickle.loads(kept[config_path])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "load_config", load_config)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def figures_undrawn(request, monkeypatch):
+    """Figures come out blank, in a twentieth of the time, except for tests that look at them."""
+    if "figures_drawn" not in request.fixturenames:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        monkeypatch.setattr(FigureCanvasAgg, "draw", lambda canvas: canvas.get_renderer().clear())
+
+
+@pytest.fixture
+def figures_drawn():
+    """What a test asks for that looks at figures."""
 
 
 @pytest.fixture(scope="session")

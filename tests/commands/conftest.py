@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from vae_runner.cli import main
 
@@ -39,12 +40,15 @@ def trained(tmp_path_factory) -> Callable[[str], Path]:
     images = generator.random((120, 8, 8), dtype=np.float32)
     numbers = generator.normal(size=(120, 2)).astype(np.float32)
     np.savez(root / "pairs.npz", x=images, c=1 - images, attributes=numbers)
+    draw = FigureCanvasAgg.draw
 
     def directory(name: str) -> Path:
         run = root / name
         if not run.exists():
             overrides = [text.format(vectors=root / "vectors.npy", pairs=root / "pairs.npz") for text in RUNS[name]]
-            assert main(["train", *QUICK, *overrides, f"hydra.run.dir={run}"]) == 0
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(FigureCanvasAgg, "draw", draw)  # whoever asks first: some tests look at its figures
+                assert main(["train", *QUICK, *overrides, f"hydra.run.dir={run}"]) == 0
         return run
 
     return directory

@@ -72,7 +72,7 @@ def test_the_kl_of_the_units_adds_up(trained):
     assert len(units) == 3
 
 
-def test_the_kl_of_each_level_is_told_and_drawn_by_itself(copied):
+def test_the_kl_of_each_level_is_told_and_drawn_by_itself(copied, figures_drawn):
     run = copied("levels")
     written = evaluated(run)
     below, above = written["kl_units"]["test"]
@@ -182,7 +182,7 @@ def without_error(figures):
     return {name for name in figures_alone - WITHOUT_ERROR if figures.get(f"{name}_standard_error") is None}
 
 
-def test_every_group_is_taken_or_says_why_not(trained, capsys):
+def test_every_group_is_taken_or_says_why_not(trained, capsys, figures_drawn):
     run = trained("vae")
     capsys.readouterr()
     written = evaluated(run, "samples=20", "limit=297", only=None)
@@ -201,8 +201,9 @@ def test_every_group_is_taken_or_says_why_not(trained, capsys):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_groups_say_something_of_every_kind_of_run(name, trained):
-    written = evaluated(trained(name), "samples=2", "generated=40", only="likelihood,latents,reconstruction,samples")
+def test_the_groups_say_something_of_every_kind_of_run(name, trained, figures_drawn):
+    few = ["samples=2", "generated=40"] + ["feature_steps=20"] * (not name.startswith("vectors"))
+    written = evaluated(trained(name), *few, only="likelihood,latents,reconstruction,samples")
     assert {"reconstruction", "samples"} <= set(written)
     assert ("likelihood" in written["not_taken"]) == (written["test"]["elbo"] is None)
 
@@ -215,7 +216,7 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("kind", SEQUENCES)
-def test_samples_of_sequences_are_compared(tmp_path, monkeypatch, kind):
+def test_samples_of_sequences_are_compared(tmp_path, monkeypatch, kind, figures_drawn):
     monkeypatch.chdir(tmp_path)
     run, lengths = tmp_path / "run", np.arange(5, 75)
     frames = np.random.default_rng(0).integers(0, 2, (lengths.sum(), 88), dtype=np.uint8)
@@ -265,17 +266,16 @@ def test_samples_of_data_with_factors_are_compared_as_those_without_classes(shap
     assert "classes_present" not in found
 
 
-def real_valued(directory):
-    """A run on examples (N, 6) of which a line tells the target, and the settings of its data."""
+def real_valued(directory) -> list[str]:
+    """The settings of examples (N, 6) of which a line tells the target."""
     x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
     np.savez(directory / "x.npz", x=x, y=x @ [1.0, 2, 0, 0, 0, 1])
-    data = ["data=arrays", f"data.path={directory / 'x.npz'}", "likelihood=gaussian", "variant=ae", "trainer=debug"]
-    assert main(["train", *data, f"hydra.run.dir={directory / 'run'}"]) == 0
-    return directory / "run", data
+    return ["data=arrays", f"data.path={directory / 'x.npz'}", "likelihood=gaussian", "trainer=debug"]
 
 
 def test_real_valued_targets_are_read_from_the_codes(tmp_path, capsys):
-    run, _ = real_valued(tmp_path)
+    run = tmp_path / "run"
+    assert main(["train", *real_valued(tmp_path), "variant=ae", f"hydra.run.dir={run}"]) == 0
     written = evaluated(run, only=None)
     assert 0.5 < written["usefulness"]["ridge_r2"] <= 1
     assert written["not_taken"]["disentanglement"].startswith("the targets are real-valued")
@@ -298,15 +298,12 @@ def test_real_valued_targets_are_read_from_the_codes(tmp_path, capsys):
     ],
 )
 def test_what_needs_classes_declines_real_valued_targets_in_one_line(asked, words, tmp_path, refused):
-    _, data = real_valued(tmp_path)
-    data = [setting for setting in data if setting != "variant=ae"]
-    assert words in refused("train", *data, *asked, f"hydra.run.dir={tmp_path / 'other'}")
+    assert words in refused("train", *real_valued(tmp_path), *asked, f"hydra.run.dir={tmp_path / 'other'}")
 
 
 def test_real_valued_targets_are_attributes_to_condition_on(tmp_path):
-    _, data = real_valued(tmp_path)
     run = tmp_path / "conditional"
-    assert main(["train", *data, "variant=vae", "condition=attributes", f"hydra.run.dir={run}"]) == 0
+    assert main(["train", *real_valued(tmp_path), "condition=attributes", f"hydra.run.dir={run}"]) == 0
     assert main(["sample", f"run={run}", "label=0.5", "n=2"]) == 0
 
 
@@ -315,7 +312,7 @@ def test_a_class_that_was_left_out_is_told_from_the_others(tmp_path, capsys):
     small = ["trainer=debug", "architecture.width=8", "trainer.evaluation_examples=null"]
     assert main(["train", "data.leave_out=[0]", *small, f"hydra.run.dir={run}"]) == 0
     capsys.readouterr()
-    written = evaluated(run, "samples=3", only="anomaly,usefulness,samples")
+    written = evaluated(run, "samples=3", "feature_steps=20", only="anomaly,usefulness,samples")
     assert {"anomaly", "usefulness", "samples"} <= set(written)
     assert 0 < written["anomaly"]["auc_negative_elbo"] < 1
     assert written["anomaly"]["left_out"] == "0"

@@ -72,7 +72,7 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("step", [1, 5, 7, 19], ids=["first epoch", "between epochs", "inside one", "last step"])
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, uninterrupted, step):
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, uninterrupted, figures_drawn, step):
     with monkeypatch.context() as patch:
         stop_at(patch, step)
         with pytest.raises(Stopped):
@@ -82,7 +82,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, uninterrup
         assert_equal(part, whole)
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path, monkeypatch, uninterrupted):
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path, monkeypatch, uninterrupted, figures_drawn):
     with monkeypatch.context() as patch:
         stop_at(patch, 3)
         with pytest.raises(Stopped):
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path,
 
 @pytest.mark.parametrize("interval", [None, 15])
 def test_so_does_one_whose_best_weights_were_kept_before_its_first_checkpoint(
-    tmp_path, monkeypatch, uninterrupted, interval
+    tmp_path, monkeypatch, uninterrupted, interval, figures_drawn
 ):
     settings = [*RUN, *([f"trainer.checkpoint_steps={interval}"] if interval else [])]
     with monkeypatch.context() as patch:
