@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,19 @@ def elsewhere(tmp_path, monkeypatch):
 
 def train(*args: str) -> int:
     return main(["train", *args])
+
+
+@pytest.fixture(scope="module")
+def completed(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("completed") / "run"
+    assert train(*DEBUG, f"hydra.run.dir={directory}") == 0
+    return directory
+
+
+@pytest.fixture
+def mine(completed, elsewhere) -> None:
+    """A completed run in `mine`."""
+    shutil.copytree(completed, "mine")
 
 
 def refused(capsys, *args: str) -> str:
@@ -159,10 +173,8 @@ def test_a_list_of_variants_names_its_directory():
     assert only_run().parts[2] == "vae+beta_vae"
 
 
-def test_a_directory_that_holds_a_run_is_never_overwritten(capsys):
-    assert train(*DEBUG, "hydra.run.dir=mine") == 0
+def test_a_directory_that_holds_a_run_is_never_overwritten(capsys, mine):
     before = {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
-    capsys.readouterr()
     assert "holds a run already (completed)" in refused(capsys, *DEBUG, "hydra.run.dir=mine")
     assert before == {path: path.read_bytes() for path in Path("mine").rglob("*") if path.is_file()}
 
@@ -178,18 +190,14 @@ def test_a_place_that_cannot_be_a_directory_is_refused(capsys, tmp_path):
     assert "cannot be written" in refused(capsys, *DEBUG, "hydra.run.dir=file/run")
 
 
-def test_a_completed_run_is_not_resumed_without_more_to_do(capsys):
-    assert train(*DEBUG, "hydra.run.dir=mine") == 0
-    capsys.readouterr()
+def test_a_completed_run_is_not_resumed_without_more_to_do(capsys, mine):
     assert "the run is completed" in refused(capsys, "resume=mine")
     assert train("resume=mine", "trainer.steps=6") == 0
     assert json.loads(Path("mine/summary.json").read_text())["steps"] == 6
 
 
 @pytest.mark.parametrize("damage", ["fewer steps", "truncated checkpoint", "lost checkpoint"])
-def test_a_refused_resume_leaves_a_completed_run_as_it_was(capsys, damage):
-    assert train(*DEBUG, "hydra.run.dir=mine") == 0
-    capsys.readouterr()
+def test_a_refused_resume_leaves_a_completed_run_as_it_was(capsys, mine, damage):
     last = Path("mine/checkpoints/last.pt")
     if damage == "truncated checkpoint":
         last.write_bytes(last.read_bytes()[:1000])
@@ -201,15 +209,11 @@ def test_a_refused_resume_leaves_a_completed_run_as_it_was(capsys, damage):
 
 
 @pytest.mark.parametrize("change", ["latent_dim=5", "variant=beta_vae", "kl.weight=2", "seed=3", "data.limit=50"])
-def test_a_resume_as_another_run_is_refused(capsys, change):
-    assert train(*DEBUG, "hydra.run.dir=mine") == 0
-    capsys.readouterr()
+def test_a_resume_as_another_run_is_refused(capsys, mine, change):
     assert change.partition("=")[0] in refused(capsys, "resume=mine", change)
 
 
-def test_a_resume_stays_where_its_run_is(capsys):
-    assert train(*DEBUG, "hydra.run.dir=mine") == 0
-    capsys.readouterr()
+def test_a_resume_stays_where_its_run_is(capsys, mine):
     line = refused(capsys, "resume=mine", "hydra.run.dir=copy", "trainer.steps=6")
     assert line.startswith("vae-run: hydra.run.dir=copy: a run goes on where it is, in mine")
 
@@ -221,9 +225,7 @@ def test_a_resume_of_what_is_no_run_names_its_key(capsys, tmp_path):
     assert refused(capsys, "resume=.").startswith("vae-run: resume=.: not the directory of a run")
 
 
-def test_a_saved_config_with_a_target_outside_the_library_is_refused_before_it_is_imported(capsys, tmp_path):
-    assert train(*DEBUG, "hydra.run.dir=mine") == 0
-    capsys.readouterr()
+def test_a_saved_config_with_a_target_outside_the_library_is_refused_before_it_is_imported(capsys, mine, tmp_path):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
     config = yaml.safe_load(Path("mine/config.yaml").read_text())
     for target in ("evil.Evil", "os.system", "vae_runner.run_directory.os.system", "builtins.exec"):

@@ -82,7 +82,9 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, monkeypatch, uninterrup
         assert_equal(part, whole)
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over(tmp_path, monkeypatch, uninterrupted, figures_drawn):
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_over(
+    tmp_path, monkeypatch, uninterrupted, figures_drawn
+):
     with monkeypatch.context() as patch:
         stop_at(patch, 3)
         with pytest.raises(Stopped):
