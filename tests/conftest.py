@@ -3,6 +3,7 @@
 They run on the CPU, also where there is a GPU. `make test-gpu` runs those in tests/gpu, with TEST_ON_GPU=1.
 """
 
+import gc
 import os
 import pickle
 from pathlib import Path
@@ -13,6 +14,12 @@ REPOSITORY = Path(__file__).parents[1]
 
 if not os.environ.get("TEST_ON_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks
+
+
+def pytest_collection_finish():
+    """What was imported stays: to look through it for garbage again and again is a tenth of all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -215,7 +215,7 @@ def test_a_plain_term_needs_nothing():
     assert Constant.needs({}) == {}
 
 
-def test_the_picture_of_the_schedules_is_drawn(tmp_path: Path):
+def test_the_picture_of_the_schedules_is_drawn(tmp_path: Path, figures_drawn):
     script = Path(__file__).parents[1] / "docs" / "pictures" / "kl_schedules.py"
     runpy.run_path(str(script))["draw"](tmp_path / "kl.png")
     assert (tmp_path / "kl.png").read_bytes().startswith(b"\x89PNG")
