@@ -29,8 +29,11 @@ FILE = re.compile(r"In\s+`(?P<path>[\w./-]+)`:\s*\Z")
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (?P<title>.+)$", re.MULTILINE)
 CHOICE = re.compile(r"`(?:vae-run \w+ )?(?P<group>[a-z_]+)=(?P<option>[\w,\[\]]+)`")
+SEEDS = re.compile(r"^seed=range\(\d+\)$")
+NUMBERS = re.compile(r"^([\w.]+=(?:\[\d+\],\[\d+\]|[\d.]+,[\d.]+)),[\d.,\[\]]+$")
 
 FIRST = "outputs/first"
+HERE = "hydra.launcher.n_jobs=1"
 
 
 def load_tables():
@@ -112,12 +115,17 @@ def needs_published_data(words: list[str]) -> bool:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """A training of small networks that ends after a few steps."""
+    """A training of small networks that ends after a few steps; of a sweep's numbers the first two, in this process."""
     if {"--cfg", "--help"} & set(words):
         return words
     if any(word.startswith("resume=") for word in words):
         return [re.sub(r"^trainer\.(steps|epochs)=.*", "trainer.steps=6", word) for word in words]
-    words = [word.replace("seed=range(5)", "seed=range(2)") for word in words if not word.startswith("trainer.steps=")]
+    words = [SEEDS.sub("seed=range(2)", word) for word in words if not word.startswith("trainer.steps=")]
+    words = [NUMBERS.sub(r"\1", word) for word in words]
+    if not any(word.startswith("hydra.launcher.n_jobs=") for word in words):
+        words += [HERE for word in words if word in ("hydra/launcher=joblib", "hydra/launcher=vectorized")]
+    if "experiment=beta_sprites" in words:
+        words += ["data.limit=500", "data.test=100", "data.validation=100"]
     return [*words, "trainer=debug", "architecture.width=8"]
 
 
