@@ -21,10 +21,10 @@ COMMANDS = ("sample", "reconstruct", "traverse", "evaluate")
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("name", RUNS)
-def test_each_leaves_its_pictures_in_a_run_of_any_variant_and_says_where(command, name, trained, capsys):
+def test_each_leaves_its_pictures_in_a_run_of_any_variant_and_says_where(command, name, trained, capsys, figures_drawn):
     run = trained(name)
     capsys.readouterr()
-    assert main([command, f"run={run}"]) == 0
+    assert main([command, f"run={run}", *(["feature_steps=20", "samples=5"] if command == "evaluate" else [])]) == 0
     pictures = [Path(line) for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
     assert pictures
     for picture in pictures:
@@ -199,7 +199,14 @@ def test_data_that_is_gone_is_named_but_not_needed_for_samples(copied, refused, 
 
 @pytest.mark.parametrize(
     "command",
-    [["reconstruct"], ["evaluate"], ["traverse"], ["translate"], ["sample", "n=4"], ["encode", "out=codes.npz"]],
+    [
+        ["reconstruct"],
+        ["evaluate", "only=bound"],
+        ["traverse"],
+        ["translate"],
+        ["sample", "n=4"],
+        ["encode", "out=codes.npz"],
+    ],
 )
 def test_data_that_was_moved_is_read_from_where_it_is_now(command, copied, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
