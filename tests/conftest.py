@@ -60,12 +60,14 @@ def own_options_read_once():
 
 
 @pytest.fixture(autouse=True)
-def figures_undrawn(request, monkeypatch):
+def figures_undrawn(request):
     """Figures come out blank, in a twentieth of the time, except for tests that look at them."""
-    if "figures_drawn" not in request.fixturenames:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    with pytest.MonkeyPatch.context() as patch:
+        if "figures_drawn" not in request.fixturenames:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        monkeypatch.setattr(FigureCanvasAgg, "draw", lambda canvas: canvas.get_renderer().clear())
+            patch.setattr(FigureCanvasAgg, "draw", lambda canvas: canvas.get_renderer().clear())
+        yield
 
 
 @pytest.fixture
