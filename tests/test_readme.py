@@ -30,7 +30,7 @@ LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (?P<title>.+)$", re.MULTILINE)
 CHOICE = re.compile(r"`(?:vae-run \w+ )?(?P<group>[a-z_]+)=(?P<option>[\w,\[\]]+)`")
 SEEDS = re.compile(r"^seed=range\(\d+\)$")
-NUMBERS = re.compile(r"^([\w.]+=(?:\[\d+\],\[\d+\]|[\d.]+,[\d.]+)),[\d.,\[\]]+$")
+NUMBERS = re.compile(r"^([\w.]+=(?:(?:\[\d+\],){2}\[\d+\]|(?:[\d.]+,){2}[\d.]+)),[\d.,\[\]]+$")
 
 FIRST = "outputs/first"
 HERE = "hydra.launcher.n_jobs=1"
@@ -115,7 +115,7 @@ def needs_published_data(words: list[str]) -> bool:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """A training of small networks that ends after a few steps; of a sweep's numbers the first two, in this process."""
+    """A training of small networks that ends after a few steps; of a sweep's numbers the first three, in this process."""
     if {"--cfg", "--help"} & set(words):
         return words
     if any(word.startswith("resume=") for word in words):

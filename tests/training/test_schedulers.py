@@ -26,7 +26,7 @@ def test_cosine_agrees_with_torch():
     reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
     expected = []
     for _ in range(100):
-        expected.append(optimizer.param_groups[0]["lr"])
+        expected.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
         reference.step()
     assert rates(schedulers.Cosine(), 100) == pytest.approx(expected, abs=1e-9)
@@ -43,7 +43,7 @@ def test_milestones_agree_with_torch():
     reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, [10, 30, 40], 0.7)
     expected = []
     for _ in range(60):
-        expected.append(optimizer.param_groups[0]["lr"])
+        expected.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
         reference.step()
     assert rates(schedulers.Milestones(at=[1, 3, 4], gamma=0.7), 60) == pytest.approx(expected, abs=1e-9)
