@@ -115,7 +115,7 @@ def needs_published_data(words: list[str]) -> bool:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """A training of small networks that ends after a few steps; of a sweep's numbers the first three, in this process."""
+    """A training of small networks, of a few steps; of a sweep's numbers the first three, in this process."""
     if {"--cfg", "--help"} & set(words):
         return words
     if any(word.startswith("resume=") for word in words):
