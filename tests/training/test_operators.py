@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -154,3 +155,11 @@ def test_calls_differ_by_what_python_gives_them():
     assert noted(lambda: x.add_(other)).differs_from(noted(lambda: x.add_(another))) == (
         "Python gives aten::add_.Tensor something else in each"
     )
+
+
+@pytest.mark.parametrize("read", [torch.Tensor.tolist, torch.Tensor.numpy, np.asarray, np.from_dlpack])
+def test_what_python_reads_of_memory_is_refused(read):
+    x = torch.ones(5)
+    with (operators := Operators()):
+        x.add_(1 if max(read(x * 2)) > 100 else 0)
+    assert "Python reads a tensor" in operators.refused

@@ -141,6 +141,29 @@ def test_a_step_that_python_changes_is_not_recorded(tmp_path, caplog):
         assert torch.equal(one, other)
 
 
+def test_a_step_that_counts_in_python_is_not_recorded_though_the_count_acts_later(tmp_path, caplog):
+    def fit(name, *overrides):
+        fitting = fitting_of(tmp_path / name, *overrides)
+        objective = fitting.experiment.objective
+        terms, objective.taken = objective.terms, 0
+
+        def doubled(evidence, kl):
+            objective.taken += 1
+            return {name: term * (1 + (objective.taken > 15)) for name, term in terms(evidence, kl).items()}
+
+        objective.terms = doubled
+        torch.manual_seed(1)
+        steps(fitting, 20)
+        return fitting
+
+    with caplog.at_level("INFO"):
+        plain, recorded = fit("plain", "trainer.record_steps=false"), fit("recorded")
+    assert recorded.take.failed
+    assert "it cannot be recorded: Python changes ELBO.taken" in caplog.text
+    for one, other in zip(state_of(plain), state_of(recorded), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_step_that_asks_a_tensor_for_its_number_is_not_recorded(tmp_path, caplog):
     plain = fitting_of(tmp_path / "plain", "trainer.record_steps=false")
     recorded = fitting_of(tmp_path / "recorded")

@@ -93,7 +93,8 @@ class Fitting:
         # a recording would have to hold what several processes tell each other as well
         alone = self.world.size == 1
         can_be = all(can_be_recorded(player.optimizer) for player in self.players)
-        return steps_on(self.experiment.device, self._compute, self.trainer.record_steps and alone and can_be)
+        recorded = self.trainer.record_steps and alone and can_be
+        return steps_on(self.experiment.device, self._compute, recorded, self.experiment.modules())
 
     # the loop's verbs
     def step(self, chosen: Block | Batch, step: int) -> None:

@@ -12,12 +12,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 # what these find out Python may go by, and goes another way the next time
 TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+# the same of what calls no operator, for it reads memory
+READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
 
 
 @dataclass
@@ -45,6 +48,15 @@ class Operators(TorchDispatchMode):
         self.names = WeakTensorKeyDictionary()  # of tensors: what was only needed for a while is let go as ever
         self.bound: dict[str, Any] = {}  # what the lines speak of that was there before
         self._functions: dict[Any, str] = {}
+        self._readings = Readings(self)
+
+    def __enter__(self) -> "Operators":
+        self._readings.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._readings.__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         results = func(*args, **(kwargs or {}))
@@ -120,6 +132,19 @@ class Operators(TorchDispatchMode):
         namespace = dict(self.bound)
         exec("\n".join(["def step():", *reversed(lines), "    return None"]), namespace)
         return namespace["step"]
+
+
+class Readings(TorchFunctionMode):
+    """Refuses for `operators` what reads a tensor and calls none of them."""
+
+    def __init__(self, operators: Operators) -> None:
+        super().__init__()
+        self.operators = operators
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in READING and self.operators.refused is None:
+            self.operators.refused = f"Python reads a tensor by its {func.__name__}()"
+        return func(*args, **(kwargs or {}))
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -9,15 +9,16 @@ the device's generator.
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_runner.training.budget import Block
 from vae_runner.training.operators import Operators
+from vae_runner.training.python_state import PythonState
 from vae_runner.training.step import Player
 
 log = logging.getLogger(__name__)
@@ -50,12 +51,12 @@ class NotRecorded(Exception):
         self.taken = taken
 
 
-def steps_on(device: torch.device, plain: Step, recorded: bool) -> Step:
-    """How steps are taken: plainly, or where so wished recorded and replayed."""
+def steps_on(device: torch.device, plain: Step, recorded: bool, modules: Sequence[nn.Module]) -> Step:
+    """How steps are taken: plainly, or where so wished recorded and replayed. modules: all that a step calls."""
     if not recorded or device.type not in ("cuda", "cpu"):
         return plain
     if device.type == "cpu":
-        return RecordedSteps(plain, plain, operators)
+        return RecordedSteps(plain, plain, functools.partial(operators, modules))
     return RecordedSteps(on_side_stream(plain), plain, cuda_graph)
 
 
@@ -100,15 +101,19 @@ class RecordedSteps:
         recording.replay, recording.seen = self.record(replayable, recording.seen)
 
 
-def operators(function: Callable[[], None], earlier: Operators | None) -> tuple[Replay | None, Operators | None]:
-    """Calls a function that works on a CPU, and sees if it does what it did `earlier`. Raises NotRecorded if not.
+def operators(
+    modules: Sequence[nn.Module], function: Callable[[], None], earlier: Operators | None
+) -> tuple[Replay | None, Operators | None]:
+    """Calls a function that works on a CPU, and sees if it does what it did `earlier`.
 
     Where a second call is the same as the first, nothing that Python alone knows is likely to make another different.
+    Raises NotRecorded if it is not, or if something of the modules changes that is in no tensor.
     """
-    noted = Operators()
+    before, noted = PythonState(modules), Operators()
     with noted:
         function()
-    why = noted.refused or (earlier and earlier.differs_from(noted))
+    changed = before.changed_to(PythonState(modules))
+    why = noted.refused or (changed and f"Python changes {changed}") or (earlier and earlier.differs_from(noted))
     if why:
         raise NotRecorded(why, taken=True)
     return (noted.function(), None) if earlier else (None, noted)

@@ -44,7 +44,7 @@ class StackedSteps:
             if fitting.average:
                 fitting.average.follow(fitting.experiment.model)
         recorded = self.trainer.record_steps and all(can_be_recorded(crew.optimizer) for crew in self.crews)
-        self.take = steps_on(self.experiment.device, self._compute, recorded)
+        self.take = steps_on(self.experiment.device, self._compute, recorded, self.experiment.modules())
 
     def seed(self, step: int) -> None:
         """Seeds the noise of the steps from `step` on, by the seeds of all."""
