@@ -183,6 +183,13 @@ def test_clusters_follow_the_seed_and_leave_the_global_state():
     assert torch.equal(torch.random.get_rng_state(), before[1])
 
 
+@pytest.mark.parametrize(("examples", "known"), [(1, False), (2, False), (3, False), (4, True)])
+def test_the_errors_of_clusters_are_of_halves_that_have_two_examples(examples, known):
+    errors = clusters(*three(blobs, 40, 20, examples)).standard_errors
+    assert [errors[name] is not None for name in ("adjusted_rand", "normalised_information")] == [known, known]
+    assert errors["silhouette"] is None
+
+
 def test_collapsed_codes_have_clusters_without_a_silhouette():
     parts = three(lambda n, seed: Coded(torch.ones(n, 3), torch.arange(n) % 3))
     with warnings.catch_warnings():

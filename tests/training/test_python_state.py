@@ -33,7 +33,10 @@ def changed(function):
         (lambda part: setattr(part, "count", part.count + 1), "Sequential.0._buffers"),
         (lambda part: part.seen.append(torch.ones(3)), "Sequential.0.seen"),
         (lambda part: part.by_name.update(a=2), "Sequential.0.by_name"),
-        (lambda part: setattr(part.linear, "weight", nn.Parameter(torch.ones(2, 2))), "Sequential.0.linear._parameters"),
+        (
+            lambda part: setattr(part.linear, "weight", nn.Parameter(torch.ones(2, 2))),
+            "Sequential.0.linear._parameters",
+        ),
         (lambda part: random.random(), "random"),
         (lambda part: np.random.rand(), "numpy.random"),
     ],

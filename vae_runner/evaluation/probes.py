@@ -159,12 +159,14 @@ def clusters(train: Coded, validation: Coded, test: Coded, *, restarts: int = RE
     told_apart, of_clusters = x_test[shown], found[shown]
 
     def agreement(rows: Rows) -> Figures:
-        told, answers = found[rows], y_test[rows]
+        if len(rows) < 2:  # which agrees with anything
+            return {"adjusted_rand": None, "normalised_information": None}
+        told, answers = found[rows.numpy()], y_test[rows.numpy()]
         information = normalized_mutual_info_score(answers, told)
         return {"adjusted_rand": adjusted_rand_score(answers, told), "normalised_information": information}
 
     def silhouette(rows: Rows) -> Figures:
-        return {"silhouette": _silhouette(told_apart[rows], of_clusters[rows])}
+        return {"silhouette": _silhouette(told_apart[rows.numpy()], of_clusters[rows.numpy()])}
 
     return Clusters(
         adjusted_rand=float(adjusted_rand_score(y_test, found)),
