@@ -52,6 +52,11 @@ def test_what_a_group_does_not_have_has_no_error(missing):
     assert found == {"known": 0.0, "not": None}
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_value_alone_has_no_error():
+    assert of_mean(torch.ones(1)) is None
+
+
 def test_infinite_values_have_no_error():
     assert of_mean(torch.tensor([1.0, math.inf])) is None
 

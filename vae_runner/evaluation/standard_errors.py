@@ -25,8 +25,8 @@ Figures = Mapping[str, float | None]
 
 
 def of_mean(values: Tensor) -> float | None:
-    """The standard error of the mean of independent values (N,), N >= 2; None where some are not finite."""
-    return _finite(float(values.std() / math.sqrt(len(values))))
+    """The standard error of the mean of independent values (N,); None of one alone, or where some are not finite."""
+    return _finite(float(values.std() / math.sqrt(len(values)))) if len(values) > 1 else None
 
 
 def of_share(share: float, n: int) -> float:

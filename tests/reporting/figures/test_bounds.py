@@ -25,3 +25,8 @@ def test_each_bound_stands_over_its_draws_with_its_error(monkeypatch):
 def test_the_bounds_are_drawn():
     draws = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
     assert shows(figures.bound_curve(draws, [-100 + i for i in range(12)], [0.5] * 12), "tab:blue")
+
+
+def test_bounds_of_one_example_and_those_that_are_not_finite_have_no_bars():
+    assert shows(figures.bound_curve([1, 2], [-100.0, -98.0], [None, None]), "tab:blue")
+    assert shows(figures.bound_curve([1, 2, 5], [None, -98.0, -97.0], [None, 0.5, 0.2]), "tab:blue")
