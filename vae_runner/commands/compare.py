@@ -63,6 +63,9 @@ def compare(
     from vae_runner.run_directory import write_bytes
 
     compared = comparison.compare(directories, split)
+    if ways := compared.ways_of(sort or ""):
+        either = " or ".join(shlex.quote(f"sort={way}") for way in ways)
+        raise UserError(f"sort={sort}: taken in {len(ways)} ways, which do not compare; type {either}")
     figure = compared.default_sort if sort is None else _known("sort", sort, compared.sortable, compared.columns)
     column = compared.column_of(figure)
     rows: Sequence[tables.Row] = compared.rows

@@ -112,6 +112,11 @@ class Comparison:
                 found.setdefault(plain_name(name), []).append(column)
         return found
 
+    def ways_of(self, name: str) -> list[str]:
+        """The names by which a figure can be sorted by, where it was taken in several ways, that do not compare."""
+        columns = self._by_plain_name.get(name, [])
+        return [column.removeprefix(f"{self.split} ") for column in columns] if len(columns) > 1 else []
+
     @property
     def default_sort(self) -> str:
         return "elbo" if self.column_of("elbo") in self.figures else "loss"
