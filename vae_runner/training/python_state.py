@@ -20,8 +20,8 @@ class PythonState:
             for name, part in module.named_modules(prefix=type(module).__name__):
                 # buffers and parameters too, that an assignment replaces
                 self._kept |= {f"{name}.{key}": _parts(value) for key, value in vars(part).items()}
-        _, drawn, place, *_ = np.random.get_state(legacy=True)
-        self._kept |= {"random": [*random.getstate()[1]], "numpy.random": [place, *drawn.tolist()]}
+        of_numpy = np.random.get_state(legacy=False)["state"]
+        self._kept |= {"random": [*random.getstate()[1]], "numpy.random": [of_numpy["pos"], *of_numpy["key"].tolist()]}
 
     def changed_to(self, later: "PythonState") -> str | None:
         """The first of all this that is another one later, if any."""
