@@ -266,6 +266,16 @@ def test_samples_of_data_with_factors_are_compared_as_those_without_classes(shap
     assert "classes_present" not in found
 
 
+def test_samples_of_data_of_a_single_class_are_compared_as_those_without_classes(tmp_path):
+    run, x = tmp_path / "run", np.random.default_rng(0).random((90, 6), dtype=np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=np.zeros(90, dtype=np.int64))
+    data = ["data=arrays", f"data.path={tmp_path / 'x.npz'}", "likelihood=gaussian"]
+    assert main(["train", *data, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, only="samples")["samples"]
+    assert "principal components" in found["features"]
+    assert "classes_present" not in found
+
+
 def real_valued(directory) -> list[str]:
     """The settings of examples (N, 6) of which a line tells the target."""
     x = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)

@@ -243,7 +243,7 @@ def _features(opened: Opened, inception: str | None, steps: int) -> "Callable[[]
         with opened.preserved():
             batch = run.data.batch(train, indices)
         space = run.model.space
-        classes = batch.y if run.data.space.classes else None
+        classes = batch.y if (run.data.space.classes or 0) > 1 else None  # a single one tells nothing apart
         return features.train_features(features.to_its_end(batch, space), classes, space, steps=steps)
 
     def of_data() -> features.Features:
