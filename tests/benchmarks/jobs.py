@@ -153,7 +153,7 @@ def mnist() -> tuple[Tensor, Tensor] | None:
     from vae_runner.data.published.mnist import MNIST
 
     root = os.environ.get("VAE_RUNNER_DATA", "data")
-    if not (Path(root) / "MNIST" / "raw").is_dir():
+    if not any((Path(root) / "MNIST" / "raw").glob("train-images*")):
         return None
     data = MNIST(name="MNIST", root=root, download=False, validation=0).open()
     train, test = (split.take(torch.arange(len(split)))[0] for split in (data.train, data.test))
