@@ -170,7 +170,9 @@ def test_bounds_of_different_draws_are_not_sorted_together(refused):
         run = make(Path(name), figures=nats(-100.0))
         group = {"log_likelihood": -90.0, "draws": draws}
         (run / "evaluation.json").write_text(json.dumps({"groups_of": "test", "likelihood": group}))
-    assert "type sort=log_likelihood_50 or sort=log_likelihood_5000" in refused("compare", "few", "many", "sort=log_likelihood")
+    assert "type sort=log_likelihood_50 or sort=log_likelihood_5000" in refused(
+        "compare", "few", "many", "sort=log_likelihood"
+    )
 
 
 def test_the_bound_of_an_importance_weighted_run_is_shown_with_its_draws():

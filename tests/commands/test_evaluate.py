@@ -1,6 +1,7 @@
 """`vae-run evaluate`: the figures of training, taken anew."""
 
 import io
+import itertools
 import json
 import math
 import re
@@ -98,7 +99,11 @@ def test_the_table_has_a_column_per_split(trained, capsys):
     written = evaluated(trained("vae"), "split=all")
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["figure", "train", "validation", "test"] in lines
-    assert ["elbo", *(f"{written[split]['elbo']:.5g}" for split in ("train", "validation", "test"))] in lines
+    elbos = [
+        [f"{written[split]['elbo']:.5g}", "±", f"{written[split]['elbo_standard_error']:.2g}"]
+        for split in ("train", "validation", "test")
+    ]
+    assert ["elbo", *itertools.chain(*elbos)] in lines
 
 
 def test_samples_give_a_likelihood_with_its_error_that_more_samples_raise(trained):

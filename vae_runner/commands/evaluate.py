@@ -266,6 +266,7 @@ def _take_groups(
     """Takes one group after another, shows and writes each as it comes, and says why others are not taken."""
     from vae_runner.evaluation.groups import GROUPS, Inapplicable
     from vae_runner.reporting import console, tables
+    from vae_runner.reporting.formats import with_errors
     from vae_runner.reporting.progress import progress
 
     is_part = subject.limit is not None and subject.limit < len(subject.split)
@@ -280,7 +281,8 @@ def _take_groups(
             file.add_reason(name, str(reason))
         else:
             file.add(name, figures, always | {key: options[key] for key, groups in OPTIONS.items() if name in groups})
-            rows = [{"figure": key, split: value} for key, value in figures.items() if not isinstance(value, list)]
+            shown = with_errors(figures).items()
+            rows = [{"figure": key, split: value} for key, value in shown if not isinstance(value, list)]
             console.show(tables.as_rich(rows, title=name))
         if name == "likelihood":
             draw_bounds(opened, split, file.groups.get(name))
@@ -301,6 +303,8 @@ def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:
 
 def _table(results: "dict[str, Evaluation]") -> list[dict[str, Any]]:
     """A row per figure, a column per split."""
-    columns = {name: {"examples": result.examples, **result.figures} for name, result in results.items()}
+    from vae_runner.reporting.formats import with_errors
+
+    columns = {name: {"examples": result.examples, **with_errors(result.figures)} for name, result in results.items()}
     figures = dict.fromkeys(figure for column in columns.values() for figure in column)
     return [{"figure": figure, **{name: column[figure] for name, column in columns.items()}} for figure in figures]

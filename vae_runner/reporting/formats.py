@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -30,6 +31,19 @@ def cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, default=str)
+
+
+def with_errors(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as a person reads them: `39.15 ± 1.4` of one with a standard error, which is then no figure by itself."""
+    ends = "_standard_error"
+    alone = {
+        key: value for key, value in figures.items() if not (key.endswith(ends) and key.removesuffix(ends) in figures)
+    }
+    shown = dict[str, Any]()
+    for key, value in alone.items():
+        error = figures.get(f"{key}{ends}")
+        shown[key] = value if value is None or error is None else f"{cell(value)} ± {number(error, 2)}"
+    return shown
 
 
 def duration(seconds: float) -> str:
