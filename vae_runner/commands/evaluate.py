@@ -11,6 +11,7 @@ from vae_runner.commands.runs import DataPath, DataRoot, Device, Opened, RunPath
 from vae_runner.config import nearest
 from vae_runner.config.values import write
 from vae_runner.errors import UserError
+from vae_runner.reporting.formats import with_errors
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 
@@ -266,7 +267,6 @@ def _take_groups(
     """Takes one group after another, shows and writes each as it comes, and says why others are not taken."""
     from vae_runner.evaluation.groups import GROUPS, Inapplicable
     from vae_runner.reporting import console, tables
-    from vae_runner.reporting.formats import with_errors
     from vae_runner.reporting.progress import progress
 
     is_part = subject.limit is not None and subject.limit < len(subject.split)
@@ -303,8 +303,6 @@ def _figures(results: "dict[str, Evaluation]") -> dict[str, Any]:
 
 def _table(results: "dict[str, Evaluation]") -> list[dict[str, Any]]:
     """A row per figure, a column per split."""
-    from vae_runner.reporting.formats import with_errors
-
     columns = {name: {"examples": result.examples, **with_errors(result.figures)} for name, result in results.items()}
     figures = dict.fromkeys(figure for column in columns.values() for figure in column)
     return [{"figure": figure, **{name: column[figure] for name, column in columns.items()}} for figure in figures]

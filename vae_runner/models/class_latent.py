@@ -156,7 +156,8 @@ class ClassLatent(nn.Module):
     def prepare(self, data: Data) -> None:
         """Finds the training examples whose class is known. Raises UserError where there is none."""
         blocks = torch.arange(len(data.train), device=next(self.parameters()).device).split(BLOCK)
-        labels = torch.cat([data.train.targets(block) for block in blocks])  # type: ignore[misc]
+        told = [y for block in blocks if (y := data.train.targets(block)) is not None]
+        labels = torch.cat(told) if told else torch.empty(0)
         if not bool((labels >= 0).any()):
             raise UserError("condition=inferred_label: no training example has a label; type variant=vae")
         self.data, self.labelled = data, data.train.subset((labels >= 0).nonzero()[:, 0]).read()
