@@ -522,9 +522,32 @@ def test_the_share_of_collapsed_units_does_not_hang_on_what_is_drawn(trained):
     assert first["unit_information"] == other["unit_information"]
     assert min(first["unit_information"]) >= 0
     assert first["mutual_information"] != other["mutual_information"]
-    assert (first["draws"], first["examples"]) == (1, 64)
-    assert "level" not in first
-    assert evaluated(trained("levels"), only="latents")["latents"]["level"] == 2
+    assert (first["draws"], first["examples"]) == (64, 64)
+    assert "level_1_mutual_information" not in first
+
+
+def test_the_kl_of_each_level_of_a_ladder_has_its_parts_and_all_add_up(trained):
+    written = evaluated(trained("levels"), only="latents")
+    found, kl = written["latents"], written["test"]
+    names = ("mutual_information", "aggregate_kl", "total_correlation")
+    for name in names:
+        assert found[name] == pytest.approx(found[f"level_1_{name}"] + found[f"level_2_{name}"])
+    for level in (1, 2):
+        part, error = (
+            sum(found[f"level_{level}_{name}{end}"] for name in names[:2]) for end in ("", "_standard_error")
+        )
+        assert part == pytest.approx(kl[f"level_{level}_kl"], abs=4 * error + 1e-4)
+    assert found["unit_information"] == found["level_1_unit_information"] + found["level_2_unit_information"]
+    assert (len(found["level_1_unit_information"]), len(found["level_2_unit_information"])) == (3, 1)
+    assert 0 <= found["collapsed_share"] <= 1
+
+
+def test_where_the_way_down_is_told_a_condition_only_the_top_has_an_aggregate_posterior(tmp_path):
+    run = tmp_path / "run"
+    assert main(["train", "variant=[cvae,hvae]", "architecture.width=8", "trainer=debug", f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, only="latents")["latents"]
+    assert found["level"] == 2
+    assert "level_1_mutual_information" not in found
 
 
 def test_an_unknown_group_is_refused(trained, refused):

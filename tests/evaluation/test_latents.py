@@ -19,18 +19,18 @@ def test_mutual_information_equals_the_gaussian_channel_s():
     # means N(0, 0.8 I), noise 0.2 I: the aggregate is N(0, I) and I = D/2 log(1 / 0.2), here 1.609 nats
     mean = torch.randn(2000, 2) * math.sqrt(0.8)
     estimate = mutual_information([level(mean, math.sqrt(0.2))], 2000)
-    assert float(estimate) == pytest.approx(math.log(5), abs=0.08)
+    assert float(estimate.mean()) == pytest.approx(math.log(5), abs=0.08)
 
 
 def test_a_posterior_that_ignores_x_shares_nothing_with_it():
     torch.manual_seed(0)
-    assert float(mutual_information([level(torch.zeros(500, 3), 1.0)], 500)) == pytest.approx(0, abs=1e-5)
+    assert float(mutual_information([level(torch.zeros(500, 3), 1.0)], 500).mean()) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_estimate_is_bounded_by_the_log_of_the_examples():
     torch.manual_seed(0)
     far_apart = torch.arange(64.0)[:, None] * 100
-    assert float(mutual_information([level(far_apart, 0.1)], 64)) == pytest.approx(math.log(64), abs=1e-4)
+    assert float(mutual_information([level(far_apart, 0.1)], 64).mean()) == pytest.approx(math.log(64), abs=1e-4)
 
 
 def test_only_the_first_examples_count():

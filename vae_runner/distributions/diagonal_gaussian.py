@@ -31,7 +31,7 @@ class DiagonalGaussian:
         self.log_variance = at_least_float32(log_variance)
         self.event = tuple(range(1 - mean.ndim, 0))
 
-    def __getitem__(self, examples: slice) -> "DiagonalGaussian":
+    def __getitem__(self, examples: slice | Tensor) -> "DiagonalGaussian":
         """Those of some of the N examples."""
         return DiagonalGaussian(self.mean[examples], self.log_variance[examples])
 

@@ -18,6 +18,7 @@ from vae_runner.data.space import Batch
 from vae_runner.data.splits import Split
 from vae_runner.evaluation.blocks import blocks, means_are_of_any_blocks
 from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
+from vae_runner.evaluation.standard_errors import of_mean
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence, Level
 from vae_runner.models.path import Path
@@ -134,8 +135,10 @@ def evaluate(
         if len(active) > 1:
             counted |= {f"level_{number}_active_units": count for number, count in enumerate(active, 1)}
         result |= counted if seen > 1 else dict.fromkeys(counted)  # one example does not vary
-        information = float(mutual_information(informed, MUTUAL_INFORMATION_EXAMPLES)) if informed else None
-        result["mutual_information"] = information
+        information = mutual_information(informed, MUTUAL_INFORMATION_EXAMPLES) if informed else None
+        result["mutual_information"] = None if information is None else float(information.mean())
+        if information is not None and (error := of_mean(information)) is not None:
+            result["mutual_information_standard_error"] = error
         return Evaluation(
             figures=result,
             kl_units=[(units / seen).float().cpu() for units in kl_units] or None,

@@ -50,6 +50,19 @@ def log_probs(q: Any, z: Tensor) -> Tensor:
     return q.log_prob(z[:, None].expand(-1, len(q.mean), *z.shape[1:]))[:, :, None]
 
 
+def merged_log_probs(proposed: DiagonalGaussian, p: DiagonalGaussian, z: Tensor) -> Tensor:
+    """The same of z (M, *latent_shape) under what N examples propose, each merged with each of M expectations p.
+
+    Precisions a and b add up, and (a + b) (z - mean) = a (z - m_a) + b (z - m_b): what is of one example, or of one z,
+    is computed once, and few passes are left over all pairs.
+    """
+    a, b = ((-q.log_variance).flatten(1).exp() for q in (proposed, p))
+    z, at_a, at_b = z.flatten(1), proposed.mean.flatten(1), p.mean.flatten(1)
+    pull = torch.addcmul((b * (z - at_b))[:, None] - a * at_a, a, z[:, None])
+    precision = a + b[:, None]
+    return 0.5 * (precision.log() - pull.square_().div_(precision) - LOG_TWO_PI)
+
+
 def information(q: Any) -> Tensor | None:
     """I(x; z_d) in nats of each unit, (units,), from 0 to log N, without draws: H(q(z_d)) - E_n H(q(z_d|x_n)).
 

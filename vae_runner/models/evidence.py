@@ -20,12 +20,14 @@ class Level:
 
     q is over B examples; below the top of a ladder q and p are over S*B, for they follow from the level above.
     features: what the network knows of a level when z is drawn, (S*B, ...); the level below goes on from there.
+    proposed: below the top, what x alone says of z, over B examples: q is that, merged with p.
     """
 
     z: Tensor
     q: Any
     p: Any
     features: Tensor | None = None
+    proposed: Any = None
 
     @property
     def samples(self) -> int:

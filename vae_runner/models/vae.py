@@ -150,7 +150,7 @@ class Ladder(nn.Module):
             proposed = self.posterior(self.posterior_heads[level](up[level]))
             q = repeated_gaussian(proposed, samples).merge(p)
             z = draw(q, False).view(samples, -1, *self.latent_shapes[level])
-            levels.insert(0, Level(z, q, p, features))
+            levels.insert(0, Level(z, q, p, features, proposed))
         return levels
 
     def _from(self, z: Tensor, features: Tensor | None) -> Tensor:

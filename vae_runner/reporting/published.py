@@ -18,7 +18,7 @@ SPLITS = ("test", "validation", "train", "train_running")
 OF_A_SPLIT = (
     *("loss", "elbo", "log_px", "kl", "iw_bound", "accuracy", "reconstruction", "active_units", "mutual_information"),
     *("loss_reconstruction", "loss_kl", "loss_iw_bound", "elbo_standard_error"),
-    *("log_px_standard_error", "kl_standard_error"),
+    *("log_px_standard_error", "kl_standard_error", "mutual_information_standard_error"),
 )
 
 

@@ -1,56 +1,62 @@
 """What the codes say of the examples, and how far together they are from the prior."""
 
+import functools
+import operator
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vae_runner.distributions.codes import UniformCodes
-from vae_runner.distributions.diagonal_gaussian import StandardNormal
+from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian, StandardNormal
 from vae_runner.distributions.posteriors.joint import Product
 from vae_runner.distributions.posteriors.quantized import Code
 from vae_runner.distributions.priors.mixture import GaussianMixture
 from vae_runner.distributions.priors.vamp import MixtureOfPosteriors
 from vae_runner.distributions.von_mises_fisher import UniformOnSphere
 from vae_runner.evaluation import units
-from vae_runner.evaluation.aggregate_posterior import Decomposition, decompose, decompose_codes
+from vae_runner.evaluation.aggregate_posterior import (
+    Decomposition,
+    Estimate,
+    decompose,
+    decompose_codes,
+    lower_rung,
+    top_rung,
+)
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
 from vae_runner.models.evidence import Level
 from vae_runner.models.path import Path
 
 # priors that are the same whatever a model is told
 OF_ALL_CONDITIONS = (StandardNormal, GaussianMixture, MixtureOfPosteriors, UniformCodes, UniformOnSphere, Product)
-COLLAPSED = 0.01  # mutual information with x, in nats, below which a unit says nothing
+COLLAPSED = 0.01  # nats that a unit says of x, below which it says nothing
 
 
 def latents(subject: Subject) -> dict[str, Any]:
-    """The KL of the top level in its parts, in nats, with standard errors over draws; units by I(x; z_d), undrawn.
+    """The KL in its parts, in nats, with standard errors over draws, and I(x; z_d) of units.
 
-    `level` is which one it is of a ladder.
+    Of a ladder: of all levels together, and of each given those above it. Where the way down is told a condition there
+    is no one aggregate posterior below the top: then everything is of the top, and `level` says so.
     """
-    tops = []
+    model = subject.model
+    batches = []
     with subject.preserved():
         for batch in subject.batches(most=subject.settings.codes):
-            tops.append(subject.model.infer(batch)[-1])
-            _require_one_aggregate(tops[-1], subject.model)
-        parts = _parts(tops, subject.model)
-    found = {
-        "mutual_information": parts.mutual_information,
-        "aggregate_kl": parts.divergence,
-        "total_correlation": parts.total_correlation,
-    }
-    figures: dict[str, Any] = {}
-    for name, estimate in found.items():
-        figures[name] = None if estimate is None else estimate.mean
-        figures[f"{name}_standard_error"] = None if estimate is None else estimate.standard_error
-    of_units = parts.unit_information
-    return {
-        **figures,
-        "collapsed_share": None if of_units is None else float((of_units < COLLAPSED).double().mean()),
-        "unit_information": None if of_units is None else of_units.tolist(),
-        **({"level": subject.model.levels} if subject.model.levels > 1 else {}),
-        "draws": parts.draws,
-        "examples": parts.examples,
-    }
+            levels = model.infer(batch)
+            _require_one_aggregate(levels[-1], model)
+            batches.append(levels if model.condition is None else levels[-1:])
+        *lower, tops = ([*of_level] for of_level in zip(*batches, strict=True))
+        examples = sum(top.z.shape[1] for top in tops)
+        parts, said = _parts(tops, lower, model)
+    whole = functools.reduce(operator.add, parts)
+    figures = _figures(whole)
+    if lower:
+        for number, part in enumerate(parts, 1):
+            figures |= {f"level_{number}_{name}": figure for name, figure in _figures(part).items()}
+    elif model.levels > 1:
+        figures["level"] = model.levels
+    share = None if said is None else float((said < COLLAPSED).double().mean())
+    return {**figures, "collapsed_share": share, "draws": len(whole.mutual_information), "examples": examples}
 
 
 def _require_one_aggregate(top: Level, model: Any) -> None:
@@ -65,8 +71,42 @@ def _require_one_aggregate(top: Level, model: Any) -> None:
         raise Inapplicable("the prior depends on the condition: there is no one aggregate posterior")
 
 
-def _parts(tops: list[Level], model: Any) -> Decomposition:
+def _parts(tops: list[Level], lower: list[list[Level]], model: Any) -> tuple[list[Decomposition], Tensor | None]:
+    """Those of each level, the one next to x first; and what each unit of all of them says of x, at most.
+
+    Of a unit below the top this is its KL given what is above, which is no less than I(x; z_d|z_>). That itself comes
+    to nothing for another reason too: a top that tells the N examples apart leaves nothing to tell.
+    """
+    z = torch.cat([top.z[0] for top in tops])
     if isinstance(tops[0].q, Code):
-        indices = torch.cat([model.posterior.indices_of(top.z[0]) for top in tops])
-        return decompose_codes(indices, torch.cat([top.log_p[0] for top in tops]))
-    return decompose(units.together([top.q for top in tops]), tops[-1].p)
+        of_codes = decompose_codes(model.posterior.indices_of(z), torch.cat([top.log_p[0] for top in tops]))
+        return [of_codes], of_codes.units.information if of_codes.units else None
+    rungs = [top_rung(z, units.together([top.q for top in tops]), tops[-1].p)]
+    divergences = []
+    for levels in reversed(lower):
+        q, p, proposed = (units.together([getattr(level, name) for level in levels]) for name in ("q", "p", "proposed"))
+        rungs.append(lower_rung(torch.cat([level.z[0] for level in levels]), proposed, p))
+        kl = _flat(q).kl_units(_flat(p))
+        assert kl is not None
+        divergences.append(kl.double().mean(0))
+    parts = decompose(rungs, len(z))
+    top = parts[0].units
+    return parts[::-1], torch.cat([*divergences[::-1], top.information]) if top else None
+
+
+def _flat(q: DiagonalGaussian) -> DiagonalGaussian:
+    """With a unit for each position."""
+    return DiagonalGaussian(q.mean.flatten(1), q.log_variance.flatten(1))
+
+
+def _figures(parts: Decomposition) -> dict[str, Any]:
+    found: dict[str, Estimate | None] = {
+        "mutual_information": parts.mutual_information,
+        "aggregate_kl": parts.divergence,
+        "total_correlation": parts.units.total_correlation if parts.units else None,
+    }
+    figures: dict[str, Any] = {}
+    for name, estimate in found.items():
+        figures[name] = estimate and estimate.mean
+        figures[f"{name}_standard_error"] = estimate and estimate.standard_error
+    return figures | {"unit_information": parts.units.information.tolist() if parts.units else None}
