@@ -11,11 +11,15 @@ from torch import nn
 from vae_runner.training.operators import Operators
 
 
-def again(function):
+def noted(function):
     with (operators := Operators()):
         function()
     assert operators.refused is None
-    return operators.function()
+    return operators
+
+
+def again(function):
+    return noted(function).function()
 
 
 def training():
@@ -114,7 +118,7 @@ def test_a_tensor_is_let_go_of_after_its_last_use(monkeypatch):
             y = y * 2
         out.copy_(y.sum())
         del y
-    operators.bound = {name: Multiply() if value is real else value for name, value in operators.bound.items()}
+    operators.bound = {name: Multiply() if value is real._op else value for name, value in operators.bound.items()}
     gc.collect()
     operators.function()()
     assert max(seen) <= 2
@@ -134,13 +138,69 @@ def test_a_name_for_memory_that_nobody_reads_by_it_is_left_out():
     torch.testing.assert_close(out, 2 * x)
 
 
+def test_what_comes_of_numbers_alone_is_not_computed_again():
+    x, out = torch.randn(4, 3), torch.zeros(4, 3)
+
+    def function():
+        gradient = -torch.ones_like(x.sum()).expand(4, 3) / 12
+        out.add_(gradient * x)
+
+    replay = noted(function).function()
+    out.zero_()
+    assert [call.name for call in noted(replay).calls] == ["aten::sum", "aten::mul.Tensor", "aten::add_.Tensor"]
+    torch.testing.assert_close(out, -x / 12)
+
+
+def test_what_is_written_into_is_filled_anew_each_time():
+    x, out = torch.ones(3), torch.zeros(3)
+
+    def function():
+        filled = torch.zeros(3)
+        view, before = filled[:2], filled + 1
+        view.add_(x[:2])
+        out.add_(filled + before)
+
+    replay = again(function)
+    for times in (2, 3):
+        x.mul_(1)
+        replay()
+        torch.testing.assert_close(out, times * torch.tensor([2.0, 2.0, 1.0]))
+
+
+def test_random_numbers_between_constants_are_drawn_anew():
+    out = torch.zeros(3)
+    replay = again(lambda: out.copy_(torch.bernoulli(torch.full((3,), 0.5)) + torch.rand_like(torch.ones(3))))
+    before = out.clone()
+    replay()
+    assert not torch.equal(out, before)
+
+
+def test_views_of_what_stays_are_taken_once():
+    weight, x, out = torch.randn(5, 3), torch.randn(2, 3), torch.zeros(2, 5)
+    replay = noted(lambda: out.add_(x @ weight.t())).function()
+    weight.mul_(2)
+    out.zero_()
+    assert [call.name for call in noted(replay).calls] == ["aten::mm", "aten::add_.Tensor"]
+    torch.testing.assert_close(out, x @ weight.t())
+
+
+def test_views_of_what_is_moved_are_taken_each_time():
+    x, others, out = torch.zeros(3), [torch.ones(3), torch.full((3,), 2.0)], torch.zeros(3)
+    where = torch.zeros((), dtype=torch.int64)
+    both = torch.stack(others)
+
+    def function():
+        x.set_(both.index_select(0, where[None])[0].clone())
+        out.copy_(x.view(3))
+
+    replay = again(function)
+    where.fill_(1)
+    replay()
+    torch.testing.assert_close(out, others[1])
+
+
 def test_calls_differ_by_what_python_gives_them():
     x, other, another, step = torch.randn(4), torch.randn(4), torch.randn(4), [0.0]
-
-    def noted(function):
-        with (operators := Operators()):
-            function()
-        return operators
 
     def scaled():
         step[0] += 1

@@ -12,7 +12,7 @@ LOG_TWO_PI = math.log(2 * math.pi)
 
 def at_least_float32(x: Tensor) -> Tensor:
     """x in float32, or in float64 where it is: a sum over hundreds of dimensions in bfloat16 is off by whole nats."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def sum_event(terms: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -17,10 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from vae_runner.training.constants import Constants
+
 # what these find out Python may go by, and goes another way the next time
 TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 # the same of what calls no operator, for it reads memory
 READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
+# what gives a tensor another place in memory; views of it that were taken before are then of nothing
+MOVING = ("aten::set_", "aten::resize_")
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Operators(TorchDispatchMode):
         self.calls: list[Call] = []
         self.names = WeakTensorKeyDictionary()  # of tensors: what was only needed for a while is let go as ever
         self.bound: dict[str, Any] = {}  # what the lines speak of that was there before
+        self.constants = Constants()
         self._functions: dict[Any, str] = {}
         self._readings = Readings(self)
 
@@ -68,14 +73,18 @@ class Operators(TorchDispatchMode):
         return results
 
     def _note(self, func: Any, args: Any, kwargs: Any, results: Any) -> None:
+        if func is torch.ops.aten.detach.default:
+            self.names[results] = self._text(args[0])  # without gradients the same tensor
+            return
         given = [self._text(value) for value in args] + [f"{key}={self._text(value)}" for key, value in kwargs.items()]
         takes = [self.names[tensor] for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)]
-        gives: list[str] = []
+        gives: dict[str, Tensor] = {}
         targets = self._target(results, gives)
         function = self._functions.setdefault(func, f"f{len(self._functions)}")
-        self.bound[function] = func
+        self.bound[function] = func._op  # without the Python around it
         text = f"{function}({', '.join(given)})"
-        self.calls.append(Call(func.name(), text, takes, gives, targets, func.is_view))
+        self.calls.append(Call(func.name(), text, takes, [*gives], targets, func.is_view))
+        self.constants.note(func, args, kwargs, takes, gives)
 
     def _text(self, value: Any) -> str:
         """What stands for an argument in a line."""
@@ -92,7 +101,7 @@ class Operators(TorchDispatchMode):
         self.bound[name] = value
         return name
 
-    def _target(self, result: Any, gives: list[str]) -> str:
+    def _target(self, result: Any, gives: dict[str, Tensor]) -> str:
         """What a result is assigned to: nothing where it is no tensor, or one that has a name."""
         if isinstance(result, list | tuple):
             return f"[{', '.join(self._target(item, gives) for item in result)}]"
@@ -100,7 +109,7 @@ class Operators(TorchDispatchMode):
             return "_"
         name = f"t{len(self.calls)}_{len(gives)}"
         self.names[result] = name
-        gives.append(name)
+        gives[name] = result
         return name
 
     def differs_from(self, other: "Operators") -> str | None:
@@ -119,19 +128,35 @@ class Operators(TorchDispatchMode):
         return None
 
     def function(self) -> Callable[[], None]:
-        """Calls the operators again, in order, and lets go of each tensor after its last use."""
+        """Calls the operators again, in order, and lets go of each tensor after its last use.
+
+        What is the same each time is not computed again: constants, and views of what was there before.
+        """
+        namespace = self.bound | self.constants.values
         lines: list[str] = []
         used: set[str] = set()
-        for call in reversed(self.calls):
+        for call in reversed(self._left_to_do(namespace)):
             if call.is_view and used.isdisjoint(call.gives):
                 continue  # another name for memory, which nobody reads by it
-            last = [name for name in {*call.takes, *call.gives} - used if name not in self.bound]
+            last = [name for name in {*call.takes, *call.gives} - used if name not in namespace]
             lines += [f"    del {', '.join(last)}"] if last else []
             lines.append(f"    {call.targets} = {call.text}" if call.gives else f"    {call.text}")
             used.update(call.takes, call.gives)
-        namespace = dict(self.bound)
         exec("\n".join(["def step():", *reversed(lines), "    return None"]), namespace)
         return namespace["step"]
+
+    def _left_to_do(self, namespace: dict[str, Any]) -> list[Call]:
+        """The calls whose results are not in the namespace, where those of some are put now."""
+        moves = any(call.name.startswith(MOVING) for call in self.calls)
+        left = []
+        for call in self.calls:
+            if call.gives and all(name in namespace for name in call.gives):
+                continue
+            if call.is_view and not moves and all(name in namespace for name in call.takes):
+                exec(f"{call.targets} = {call.text}", namespace)
+            else:
+                left.append(call)
+        return left
 
 
 class Readings(TorchFunctionMode):
