@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from vae_runner.reporting.grids import grid
+from vae_runner.reporting.png import png
 from vae_runner.reporting.tensorboard import LARGEST_SPRITES, TensorBoard
 
 
@@ -57,7 +58,7 @@ def test_the_splits_of_a_figure_share_a_chart(board):
 
 def test_a_picture_is_read_back_to_the_pixel(board):
     picture = grid(torch.rand(4, 3, 8, 8))
-    board.image("samples", picture, 7)
+    board.image("samples", png(picture), 7)
     (event,) = read(board).Images("samples")
     assert (event.step, event.width, event.height) == (7, *picture.size)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(event.encoded_image_string))), np.asarray(picture))
@@ -118,7 +119,7 @@ def test_a_resumed_run_hides_what_it_does_again(tmp_path):
     first = TensorBoard(tmp_path)
     for step in (10, 20, 30):
         first.scalars(step, "train", {"loss": float(step)})
-        first.image("samples", grid(torch.zeros(1, 1, 8, 8)), step)
+        first.image("samples", png(grid(torch.zeros(1, 1, 8, 8))), step)
     first.close()
     time.sleep(1.1)  # files are read in the order of the seconds they were begun in
     second = TensorBoard(tmp_path, purge_step=20)
@@ -146,7 +147,7 @@ def test_the_projector_finds_codes_labels_and_sprites(board):
     labels = (board.directory / info.metadata_path).read_text().splitlines()
     assert labels == ["t-shirt", "a b c", "-", "-1", "t-shirt"]
     width, height = info.sprite.single_image_dim
-    sprite = Image.open(board.directory / info.sprite.image_path)
+    sprite = Image.open(board.directory / info.sprite.image_path).convert("RGB")
     assert (width, height) == (32, 32)
     assert sprite.size == (3 * width, 3 * height)
     # the fifth image stands in the second row, second column
@@ -165,7 +166,7 @@ def test_codes_without_labels_or_images_are_enough_for_the_projector(board):
 def test_a_sprite_is_never_larger_than_tensorboard_shows(board, count, side):
     board.embedding(torch.zeros(count, 2), images=np.zeros((count, 1, side, side), np.uint8))
     info = projector(board)
-    sprite = Image.open(board.directory / info.sprite.image_path)
+    sprite = Image.open(board.directory / info.sprite.image_path).convert("RGB")
     assert max(sprite.size) <= LARGEST_SPRITES
     across = int(np.ceil(np.sqrt(count)))
     assert sprite.size == tuple(across * dim for dim in info.sprite.single_image_dim)

@@ -22,7 +22,8 @@ MARGIN = 8
 LARGEST_FONT, SMALLEST_FONT = 14, 9
 LARGEST_SIDE = 256
 PANELS = 8
-BACKGROUND, INK, MARK = (255, 255, 255), (40, 40, 40), (205, 45, 45)
+WHITE = 255
+BACKGROUND, INK, MARK = (WHITE, WHITE, WHITE), (40, 40, 40), (205, 45, 45)
 STRIPES = (196, 96, 88), (232, 178, 170)  # where a pixel is missing
 
 
@@ -48,14 +49,12 @@ def grid(
     """
     if not len(images):
         raise ValueError("a grid of no images")
-    factor = math.ceil(min_side / max(images.shape[-2:]))
     gone = _missing(images)
-    tiles = [_tile(image, factor) for image in as_pixels(images, limits)]
-    tiles = [_hatched(tile, holes) if holes.any() else tile for tile, holes in zip(tiles, gone, strict=True)]
+    tiles = _tiles(as_pixels(images, limits), math.ceil(min_side / max(images.shape[-2:])))
+    height, width = tiles.shape[1:3]
     columns = columns or (len(column_labels) if column_labels else math.ceil(math.sqrt(len(tiles))))
     columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    width, height = tiles[0].size
 
     left = MARGIN + (max(width_of(label) for label in row_labels) + MARGIN if row_labels else 0)
     top = MARGIN + (LARGEST_FONT + MARGIN if title else 0) + (LARGEST_FONT + GAP * 2 if column_labels else 0)
@@ -63,14 +62,20 @@ def grid(
     y_of = [top + row * (height + GAP) + (row // group_rows if group_rows else 0) * GROUP_GAP for row in range(rows)]
 
     canvas_width = max(x_of[-1] + width + MARGIN, 2 * MARGIN + width_of(title or ""))
-    canvas = Image.new("RGB", (canvas_width, y_of[-1] + height + MARGIN), BACKGROUND)
+    if gone.any() and tiles.ndim == 3:
+        tiles = np.repeat(tiles[..., None], 3, axis=3)
+    pixels = np.full((y_of[-1] + height + MARGIN, canvas_width, *tiles.shape[3:]), WHITE, np.uint8)
+    places = [(x_of[index % columns], y_of[index // columns]) for index in range(len(tiles))]
+    for (x, y), tile, holes in zip(places, tiles, gone, strict=True):
+        place = pixels[y : y + height, x : x + width]
+        place[...] = tile
+        if holes.any():
+            _hatch(place, holes)
+    canvas = Image.fromarray(pixels).convert("RGB")
     draw = ImageDraw.Draw(canvas)
-    for index, tile in enumerate(tiles):
-        at = x_of[index % columns], y_of[index // columns]
-        canvas.paste(tile, at)
-        if border is not None:
-            x = at[0] + round(border * width / gone.shape[2])
-            draw.line((x, at[1] - GAP, x, at[1] + height + GAP), fill=MARK)
+    for x, y in places if border is not None else ():
+        at = x + round((border or 0) * width / gone.shape[2])
+        draw.line((at, y - GAP, at, y + height + GAP), fill=MARK)
     if title:
         draw.text((MARGIN, MARGIN), title, fill=INK, font=font_of(LARGEST_FONT), anchor="lt")
     for x, label in zip(x_of, column_labels or (), strict=False):
@@ -174,12 +179,15 @@ def _as_real(images: Values) -> np.ndarray:
     return array / np.float32(255) if array.dtype == np.uint8 else array.astype(np.float32)
 
 
-def _tile(pixels: np.ndarray, factor: int) -> Image.Image:
-    image = Image.fromarray(pixels)
-    longer = max(image.size)
+def _tiles(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Images of `as_pixels`, enlarged by a factor, or made smaller where they are over LARGEST_SIDE."""
+    longer = max(pixels.shape[1:3])
     if longer > LARGEST_SIDE:
-        return image.reduce(math.ceil(longer / LARGEST_SIDE))
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+        less = math.ceil(longer / LARGEST_SIDE)
+        pixels = np.stack([np.asarray(Image.fromarray(image).reduce(less)) for image in pixels])
+    else:
+        pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+    return pixels
 
 
 def _missing(images: Values) -> np.ndarray:
@@ -192,14 +200,12 @@ def _missing(images: Values) -> np.ndarray:
     return np.concatenate([missing[:, channel] for channel in range(min(missing.shape[1], PANELS))], axis=-1)
 
 
-def _hatched(tile: Image.Image, missing: np.ndarray) -> Image.Image:
-    """A tile with stripes where pixels (H, W) are missing: no image has such a pattern by itself."""
-    holes = np.asarray(Image.fromarray(missing).resize(tile.size, Image.Resampling.NEAREST))
-    pixels = np.array(tile.convert("RGB"))
+def _hatch(pixels: np.ndarray, missing: np.ndarray) -> None:
+    """Draws stripes (h, w, 3) where pixels (H, W) are missing: no image has such a pattern by itself."""
+    height, width = pixels.shape[:2]
+    holes = np.asarray(Image.fromarray(missing).resize((width, height), Image.Resampling.NEAREST))
     rows, columns = np.nonzero(holes)
-    stripes = np.array(STRIPES, np.uint8)
-    pixels[rows, columns] = stripes[(rows + columns) // 2 % 2]
-    return Image.fromarray(pixels)
+    pixels[rows, columns] = np.array(STRIPES, np.uint8)[(rows + columns) // 2 % 2]
 
 
 def _padded(images: np.ndarray, count: int, value: float) -> np.ndarray:

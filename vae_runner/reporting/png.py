@@ -11,9 +11,9 @@ COMPRESSION = 3  # takes half as long as the usual 6, for files a fifth larger
 
 
 def png(image: Image.Image) -> bytes:
-    """The picture as the bytes of a PNG file; equal pictures give equal bytes."""
+    """The picture as the bytes of a PNG file, in grey where it has no colour; equal pictures give equal bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=COMPRESSION)
+    _lean(image).save(buffer, format="PNG", compress_level=COMPRESSION)
     return buffer.getvalue()
 
 
@@ -21,3 +21,11 @@ def save(path: Path, image: Image.Image) -> Path:
     """Writes a PNG that appears whole or not at all, and returns where it is."""
     write_bytes(path, png(image))
     return path
+
+
+def _lean(image: Image.Image) -> Image.Image:
+    """The same picture by one channel, if three say the same: a file takes half as long, and is smaller by a third."""
+    if image.mode != "RGB":
+        return image
+    red, green, blue = image.split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else image

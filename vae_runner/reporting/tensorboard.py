@@ -5,6 +5,7 @@ and CUSTOM SCALARS draws the splits of a term into one chart. What belongs to no
 figures under `final/`.
 """
 
+import io
 import json
 import math
 import time
@@ -49,15 +50,16 @@ class TensorBoard:
         if split:
             self._lay_out(split, [name for name, value in values.items() if value is not None])
 
-    def image(self, tag: str, image: Image.Image, step: int, encoded: bytes | None = None) -> None:
-        """A picture as it is, to the pixel. encoded: the same as a PNG, where there is one."""
+    def image(self, tag: str, encoded: bytes, step: int) -> None:
+        """A picture, of which these are the bytes of a PNG file."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
+        image = Image.open(io.BytesIO(encoded))
         content = Summary.Image(
             height=image.height,
             width=image.width,
             colorspace=len(image.getbands()),
-            encoded_image_string=encoded or png(image),
+            encoded_image_string=encoded,
         )
         self._add(Summary(value=[Summary.Value(tag=tag, image=content)]), step)
 

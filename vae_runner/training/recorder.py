@@ -186,7 +186,7 @@ class Recorder:
     def _picture(self, path: Path, tag: str, image: Image.Image, done: int) -> None:
         encoded = png(image)
         write_bytes(self.directory.images / path, encoded)
-        self.tensorboard.image(tag, image, done, encoded)
+        self.tensorboard.image(tag, encoded, done)
 
     def _when(self, done: int) -> str:
         epoch, rest = divmod(done, self.budget.steps_per_epoch)

@@ -64,6 +64,23 @@ def parallel_processes(sweep: RunDirectory) -> Iterator[None]:
         get_reusable_executor(reuse=True).shutdown(kill_workers=False)
 
 
+@contextmanager
+def starting(processes: int) -> Iterator[None]:
+    """Inside, as many processes of joblib start, beside whatever is done here; after it they are there."""
+    from joblib import Parallel, delayed
+
+    if processes == 1:
+        yield
+        return
+    everyone = Parallel(n_jobs=processes, batch_size=1)
+    thread = threading.Thread(target=everyone, args=([delayed(worker.ready)() for _ in range(processes)],))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def _handle(handler: Any) -> dict[int, Any]:
     if threading.current_thread() is not threading.main_thread():  # elsewhere Python forbids handlers
         return {}

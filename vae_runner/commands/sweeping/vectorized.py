@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.job import Job, run_here
 from vae_runner.commands.sweeping.jobs import are_listed
-from vae_runner.commands.sweeping.processes import processes_for
+from vae_runner.commands.sweeping.processes import processes_for, starting
 from vae_runner.commands.sweeping.stacks import groups
 from vae_runner.commands.sweeping.together import Outcome, run_group
 from vae_runner.config.composing import plain
@@ -67,9 +67,11 @@ class VectorizedLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-        returns = [
-            self._prepared(number, overrides) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
-        ]
+        with starting(self.n_jobs):  # a process imports for seconds, and Hydra takes a tenth of one for each job
+            returns = [
+                self._prepared(number, overrides)
+                for number, overrides in enumerate(job_overrides, start=initial_job_idx)
+            ]
         prepared = [done for done in returns if done.status is JobStatus.COMPLETED]
         outcomes = run_jobs([done.return_value for done in prepared], self.at_once, self.n_jobs)
         for done in prepared:

@@ -46,6 +46,10 @@ def begin() -> None:
         torch.cuda.set_device(int(number) % gpus)
 
 
+def ready() -> None:
+    """Nothing but what a process began with."""
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     _Worker.ended = True
     if _Worker.busy:
