@@ -45,6 +45,31 @@ def test_it_comes_to_the_exact_likelihood_of_a_linear_gaussian_model_and_the_clo
     assert 0.4 < long.acceptance < 1
 
 
+class InOtherUnits(Decodable):
+    """The same model with latents a hundred times apart, as levels of a ladder may be."""
+
+    units = torch.tensor([0.05, 5], dtype=torch.double)
+
+    def sample_latents(self, n, context=None):
+        return [super().sample_latents(n, context)[0] * self.units]
+
+    def decode(self, latents, context=None, x=None):
+        return super().decode([latents[0] / self.units], context, x)
+
+    def log_prior(self, latents, context=None):
+        return super().log_prior([latents[0] / self.units]) - self.units.log().sum()
+
+
+def test_it_does_not_hang_on_the_units_of_latents():
+    found = []
+    for kind in (Decodable, InOtherUnits):
+        torch.manual_seed(0)
+        model, batch = kind(), examples(20)
+        found.append(annealed(model, batch, temperatures=20, chains=5))
+    torch.testing.assert_close(found[0].log_likelihood, found[1].log_likelihood, atol=1e-6, rtol=0)
+    assert found[0].acceptance == pytest.approx(found[1].acceptance)
+
+
 def test_the_density_of_latents_of_a_ladder_is_that_of_its_levels(tmp_path):
     fit(tmp_path, "variant=hvae", "trainer=debug", "data.limit=100")
     run = Run.load(tmp_path)

@@ -5,7 +5,8 @@
 
 Neal 2001; for decoders, Wu et al. 2017. The transition is Hamiltonian Monte Carlo (Neal 2011, figure 2). E[w] = p(x):
 the log of the mean of w over chains is below log p(x) on average, the less so the longer and the more the chains are.
-The size of a chain's steps follows from which of its proposals were accepted, so this holds approximately.
+The size of a chain's steps follows from which of its proposals were accepted, so this holds approximately. Steps along
+each latent are in proportion to its deviation under the prior: in a ladder those may be a hundred times apart.
 """
 
 import itertools
@@ -24,6 +25,7 @@ from vae_runner.reporting.progress import watched
 
 LEAPFROG_STEPS = 10
 TARGET, FASTER, SLOWER = 0.65, 1.02, 0.98  # acceptance that the step size is led to (Neal 2011, section 4.4), and how
+FROM_PRIOR = 1000  # latents by which deviations under the prior are told, at least
 Latents = list[Tensor]
 
 
@@ -50,6 +52,7 @@ def annealed(model: Any, batch: Batch, *, temperatures: int = 1000, chains: int 
         x, mask = repeated(batch.x, chains), repeated(batch.mask, chains)
         told = x if model.autoregressive else None
         z = model.sample_latents(len(batch) * chains, context)
+        scales = _deviations(model, len(z[0]), context)
 
     def log_likelihood(z: Latents) -> Tensor:
         return model.decode(z, context, x=told).log_prob(x, mask)
@@ -65,11 +68,18 @@ def annealed(model: Any, batch: Batch, *, temperatures: int = 1000, chains: int 
     schedule = _schedule(temperatures)
     for before, now in watched(itertools.pairwise(schedule), temperatures, "temperatures"):
         log_w += (now - before) * log_px.double()
-        z, log_px, moved = _transition(z, log_likelihood, log_prior, now, step_size)
+        z, log_px, moved = _transition(z, log_likelihood, log_prior, now, step_size, scales)
         step_size = step_size * torch.where(moved, FASTER, SLOWER ** (TARGET / (1 - TARGET)))
         accepted += moved.float().mean()
     estimate = log_w.view(chains, -1).logsumexp(0) - math.log(chains)
     return Annealed(estimate, float(accepted) / temperatures)
+
+
+def _deviations(model: Any, n: int, context: Any) -> Latents:
+    """The standard deviation under the prior of each latent of each level, (1, *latent_shape)."""
+    times = math.ceil(FROM_PRIOR / n)
+    z = model.sample_latents(n * times, repeated(context, times))
+    return [part.std(0, keepdim=True) for part in z]
 
 
 def _schedule(temperatures: int) -> list[float]:
@@ -84,8 +94,12 @@ def _transition(
     log_prior: Callable[[Latents], Tensor],
     power: float,
     step_size: Tensor,
+    scales: Latents,
 ) -> tuple[Latents, Tensor, Tensor]:
-    """One proposal of Hamiltonian dynamics for each chain: the new z, its log p(x|z), and which moved."""
+    """One proposal of Hamiltonian dynamics for each chain: the new z, its log p(x|z), and which moved.
+
+    scales: of the latents, in whose units the steps are; as masses of 1 / scale^2 would make them.
+    """
 
     def potential(z: Latents) -> tuple[Tensor, Tensor, list[Tensor]]:
         with torch.enable_grad():
@@ -95,7 +109,7 @@ def _transition(
             gradient = torch.autograd.grad(log_f.sum(), z)
         return log_f.detach(), log_px.detach(), list(gradient)
 
-    size = [step_size.view(-1, *[1] * (part.dim() - 1)) for part in z]
+    size = [step_size.view(-1, *[1] * (part.dim() - 1)) * scale for part, scale in zip(z, scales, strict=True)]
     start_f, start_px, gradient = potential(z)
     momentum = [torch.randn_like(part) for part in z]
     start = start_f - _kinetic(momentum)
