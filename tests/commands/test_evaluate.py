@@ -175,6 +175,7 @@ def test_figures_of_every_group_can_be_held_against_published_ones():
 WITHOUT_ERROR = {
     *("draws", "examples", "samples", "neighbours", "collapsed_share", "classes", "classes_present", "chance"),
     *("copies_share_of_held_out", "copies_quantile", "copies_looked_for_in", "features_accuracy", "feature_steps"),
+    "frechet_distance_of_training",
     *("linear_probe_strength", "knn_neighbours", "training_codes", "validation_codes", "test_codes"),
     *("anomalies", "ridge_strength", "bins", "batch", "batches", "held_out"),
 }
@@ -668,6 +669,17 @@ def test_copies_are_told_by_held_out_examples_and_not_by_those_of_training(train
     assert found["copies_share"] is found["copies_share_of_held_out"] is None
     assert found["copies_not_taken"].startswith("these are the training examples")
     assert 0 <= found["precision"] <= 1
+
+
+def test_the_distance_of_training_examples_tells_how_near_to_0_one_of_so_few_may_come(trained):
+    few, many = (
+        evaluated(trained("vae"), f"generated={n}", "limit=297", only="samples")["samples"] for n in (60, 297)
+    )
+    # it leans upwards by about as much as there are fewer
+    assert few["frechet_distance_of_training"] > 2 * many["frechet_distance_of_training"] > 0
+    assert many["frechet_distance_of_training"] < many["frechet_distance"]
+    found = evaluated(trained("vae"), "generated=60", "split=train", only="samples")["samples"]
+    assert found["frechet_distance_of_training"] is None
 
 
 def test_a_file_of_features_that_is_not_there_is_refused(trained, refused):

@@ -13,7 +13,7 @@ OF_DRAWS = (
     ),
 )
 # what is estimated from samples, and leans to one side the more the fewer there are
-OF_SAMPLES = ("frechet_distance", "precision", "recall", "density", "coverage")
+OF_SAMPLES = ("frechet_distance", "frechet_distance_of_training", "precision", "recall", "density", "coverage")
 
 
 def without_draws(figure: str) -> str:

@@ -47,7 +47,7 @@ KNOWN = {
         *_with_errors("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"),
         *_with_errors("classes_kl", "confident_share", "sharpness_ratio", "copies_share"),
         *("classes_present", "classes", "copies_share_of_held_out", "copies_quantile", "copies_looked_for_in"),
-        *("features_accuracy", "feature_steps", "samples", "neighbours"),
+        *("frechet_distance_of_training", "features_accuracy", "feature_steps", "samples", "neighbours"),
     ),
     "usefulness": (
         *_with_errors("linear_probe_accuracy", "knn_accuracy", "ridge_r2"),

@@ -49,6 +49,7 @@ def _compared(subject: Subject) -> dict[str, Any]:
         drawn = ended_alike(torch.cat([x for _, x in blocks]), data)
     features = subject.features
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
+    of_train = _of_training(subject)
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
 
     def distances(rows: Rows) -> Figures:
@@ -57,11 +58,12 @@ def _compared(subject: Subject) -> dict[str, Any]:
 
     return {
         **_with_errors(distances, subject, len(data), least=settings.neighbours + 1),
+        "frechet_distance_of_training": _least_distance(of_train, of_data),
         "kernel_distance": kernel.mean,
         "kernel_distance_standard_error": kernel.standard_error,
         **_classes(subject, drawn, data),
         **_sharpness(subject, drawn, data),
-        **_copies(subject, of_samples, of_data),
+        **_copies(of_samples, of_train, of_data),
         "features": features.name,
         "features_accuracy": features.accuracy,
         "feature_steps": None if features.accuracy is None else settings.feature_steps,
@@ -86,13 +88,29 @@ def _sharpness(subject: Subject, drawn: Tensor, data: Tensor) -> dict[str, Any]:
     return {"sharpness_ratio": ratio, "sharpness_ratio_standard_error": error}
 
 
-def _copies(subject: Subject, of_samples: Tensor, of_data: Tensor) -> dict[str, Any]:
-    """How many samples lie near a training example, beside held-out examples, from features of both."""
+def _of_training(subject: Subject) -> Tensor | None:
+    """Features of training examples, (N, D); None where these are what samples are held against."""
     if subject.split is subject.data.train:
+        return None
+    batches = subject.batches(subject.data.train, TRAINING)
+    return torch.cat([subject.features.features(to_its_end(batch, subject.space)).cpu() for batch in batches])
+
+
+def _least_distance(of_train: Tensor | None, of_data: Tensor) -> float | None:
+    """What the distance would be of samples as good as training examples: not 0, for it leans upwards with few.
+
+    None where there are fewer of these, of which it would be larger.
+    """
+    if of_train is None or len(of_train) < len(of_data):
+        return None
+    return frechet_distance(of_data, of_train[: len(of_data)])
+
+
+def _copies(of_samples: Tensor, of_train: Tensor | None, of_data: Tensor) -> dict[str, Any]:
+    """How many samples lie near a training example, beside held-out examples, from features of both."""
+    if of_train is None:
         why = "these are the training examples: none are held out to tell copies by"
         return {"copies_share": None, "copies_share_of_held_out": None, "copies_not_taken": why}
-    features, batches = subject.features, subject.batches(subject.data.train, TRAINING)
-    of_train = torch.cat([features.features(to_its_end(batch, subject.space)).cpu() for batch in batches])
     quantile = max(QUANTILE, 1 / len(of_data))
     copies = copying(of_samples, of_train, of_data, quantile=quantile)
     return {
