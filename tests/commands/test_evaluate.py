@@ -672,9 +672,7 @@ def test_copies_are_told_by_held_out_examples_and_not_by_those_of_training(train
 
 
 def test_the_distance_of_training_examples_tells_how_near_to_0_one_of_so_few_may_come(trained):
-    few, many = (
-        evaluated(trained("vae"), f"generated={n}", "limit=297", only="samples")["samples"] for n in (60, 297)
-    )
+    few, many = (evaluated(trained("vae"), f"generated={n}", "limit=297", only="samples")["samples"] for n in (60, 297))
     # it leans upwards by about as much as there are fewer
     assert few["frechet_distance_of_training"] > 2 * many["frechet_distance_of_training"] > 0
     assert many["frechet_distance_of_training"] < many["frechet_distance"]
@@ -704,19 +702,23 @@ def test_figures_that_are_not_those_of_the_end_of_the_run_are_pointed_out(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("overrides", "has"),
+    ("overrides", "has", "is_unnormalised"),
     [
-        (["likelihood=logistic_mixture"], True),
-        (["data.binarize=threshold"], True),
-        (["data.binarize=threshold", "likelihood=gaussian"], False),
-        ([], False),
+        (["likelihood=logistic_mixture"], True, False),
+        (["data.binarize=threshold"], True, False),
+        (["data.binarize=threshold", "likelihood=gaussian"], False, False),
+        (["likelihood=continuous_bernoulli"], False, False),
+        ([], False, True),
     ],
     ids=str,
 )
-def test_bits_per_dimension_are_of_likelihoods_that_are_probabilities(tmp_path, overrides, has):
+def test_bits_per_dimension_are_of_likelihoods_that_are_probabilities(
+    tmp_path, overrides, has, is_unnormalised, capsys
+):
     run = tmp_path / "run"
     assert main(["train", *overrides, "trainer=debug", "architecture.width=8", f"hydra.run.dir={run}"]) == 0
     figures = evaluated(run, "samples=5", "limit=20", only="likelihood")["likelihood"]
     assert ("bits_per_dimension" in figures) == has
+    assert ("unnormalised" in figures) == ("these are grey levels" in capsys.readouterr().out) == is_unnormalised
     if has:
         assert figures["bits_per_dimension"] == pytest.approx(-figures["log_likelihood"] / 64 / math.log(2))

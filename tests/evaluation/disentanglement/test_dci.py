@@ -61,6 +61,12 @@ def test_a_leaf_is_of_five_examples():
     assert 1 - 4 / 100 <= 2 * dci_scores(factors, factors).informativeness - 1 < 1
 
 
+@pytest.mark.filterwarnings("error")
+def test_many_values_of_few_examples_are_scored_without_a_word():
+    factors = np.column_stack([np.arange(60) % 30, np.arange(60) % 2])
+    assert 0 <= dci_scores(noise(60, 2), factors, held_out=0.5).informativeness < 1
+
+
 def test_mean_and_scale_of_units_do_not_matter():
     # far beyond what single precision tells apart
     assert dci_scores(FACTORS * [1, 1e-40] + [1e9, 0], FACTORS) == pytest.approx((1, 1, 1), abs=0.01)

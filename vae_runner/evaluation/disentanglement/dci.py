@@ -15,6 +15,7 @@ the higher. Chance is the mean share of the most frequent values. Importances ar
               disentanglement_lib, and slow, for every round has a tree for every value
 """
 
+import warnings
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -63,7 +64,10 @@ def dci_scores(
     units, others = scaler.transform(fitted.codes), scaler.transform(scored.codes)
     columns, accuracies = [], []
     for values, answers in zip(fitted.factors.T, scored.factors.T, strict=True):
-        model = classifier(importances, state_of(generator), trees).fit(units, values)
+        model = classifier(importances, state_of(generator), trees)
+        with warnings.catch_warnings():  # of many values for so few examples, once for each tree
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            model.fit(units, values)
         columns.append(model.feature_importances_)
         accuracies.append(model.score(others, answers))
     matrix = np.stack(columns, axis=1)

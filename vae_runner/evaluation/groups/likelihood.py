@@ -49,6 +49,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
             "draws": draws,
             "examples": len(log_px),
             **per_value,
+            **_unnormalised(model),
             **(_annealed(subject, draws) if settings.temperatures else {}),
         }
     figures: dict[str, Any] = {
@@ -60,6 +61,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
         ],
         "examples": len(log_px),
         **per_value,
+        **_unnormalised(model),
     }
     return {**figures, **(_annealed(subject, draws) if settings.temperatures else {})}
 
@@ -103,6 +105,14 @@ def _per_value(subject: Subject, log_px: Tensor) -> dict[str, float | None]:
             perplexity = figures["perplexity"] = math.exp(min(-each, 700.0))
             errors["perplexity"] = None if error is None else perplexity * error
     return beside(figures, errors)
+
+
+def _unnormalised(model: Any) -> dict[str, str]:
+    """That a probability of whole values is none of values between them, where the data has such."""
+    if not model.likelihood.discrete or model.likelihood.is_mass(model.space.support):
+        return {}
+    why = "p(x|z) sums to 1 over black and white, and these are grey levels: this is a negative cross-entropy, which "
+    return {"unnormalised": f"{why}compares with others of grey levels alone"}
 
 
 def _counts(batch: Any, space: Any) -> tuple[Tensor, Tensor]:
