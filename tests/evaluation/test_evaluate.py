@@ -8,6 +8,7 @@ from vae_runner.build import build_experiment
 from vae_runner.data.splits import TensorSplit, mixed
 from vae_runner.evaluation import blocks
 from vae_runner.evaluation.evaluate import Preserved, evaluate
+from vae_runner.evaluation.groups import GROUPS, Subject
 from vae_runner.evaluation.traversals import traverse
 
 
@@ -30,6 +31,20 @@ def test_deterministic_figures_do_not_depend_on_the_block_size(monkeypatch):
     torch.testing.assert_close(results[0].kl_units[0], results[1].kl_units[0], rtol=1e-5, atol=1e-8)
     torch.testing.assert_close(results[0].codes, results[1].codes, rtol=1e-5, atol=1e-6)
     assert results[0].figures["active_units"] == results[1].figures["active_units"]
+
+
+def test_figures_of_groups_that_are_not_drawn_do_not_depend_on_the_block_size(monkeypatch):
+    e, found = experiment_of(), []
+    for block in (1000, 77):
+        monkeypatch.setattr(blocks, "BLOCK", block)
+        subject = Subject(e.model, e.data, e.data.test, e.device, pytest.fail)
+        taken = {name: GROUPS[name](subject) for name in ("reconstruction", "latents", "usefulness")}
+        drawn = ("distortion", "distortion_standard_error")
+        found.append({name: value for name, value in taken["reconstruction"].items() if name not in drawn})
+        found[-1] |= {"units": torch.tensor(taken["latents"]["unit_information"]), **taken["usefulness"]}
+    torch.testing.assert_close(found[0].pop("units"), found[1].pop("units"), rtol=1e-5, atol=1e-8)
+    assert {"rate", "mean_squared_error", "psnr", "ssim", "distortion_at_mean", "knn_accuracy"} <= set(found[0])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_a_block_of_large_examples_has_fewer_of_them():
