@@ -165,6 +165,10 @@ def test_codes_are_mapped_in_three_dimensions_where_they_have_as_many(latent_dim
 def test_annealing_is_a_second_opinion_on_the_likelihood(trained):
     found = evaluated(trained("vae"), "annealed=60", "samples=500", only="likelihood")["likelihood"]
     assert found["annealed_log_likelihood"] == pytest.approx(found["log_likelihood_of_these"], abs=0.5)
+    by = found["annealed_log_likelihood"] - found["log_likelihood_of_these"]
+    assert found["annealed_difference"] == pytest.approx(by)
+    # of the same examples, whose likelihoods differ by far more than two estimates of one
+    assert 0 < found["annealed_difference_standard_error"] < 0.5 * found["log_likelihood_of_these_standard_error"]
 
 
 def test_figures_of_every_group_can_be_held_against_published_ones():
@@ -541,6 +545,20 @@ def test_the_kl_of_each_level_of_a_ladder_has_its_parts_and_all_add_up(trained):
     assert found["unit_information"] == found["level_1_unit_information"] + found["level_2_unit_information"]
     assert (len(found["level_1_unit_information"]), len(found["level_2_unit_information"])) == (3, 1)
     assert 0 <= found["collapsed_share"] <= 1
+
+
+def test_where_the_class_is_inferred_it_is_said_that_its_kl_is_not_in_the_parts(tmp_path, capsys):
+    run = tmp_path / "run"
+    quick = ["trainer.steps=300", "architecture.width=16", "latent_dim=2"]
+    assert main(["train", "variant=ss_vae", "data.labels=100", *quick, f"hydra.run.dir={run}"]) == 0
+    found = evaluated(run, only="latents")
+    said = "the likeliest class of each example: the KL of the class is not in these"
+    assert found["latents"]["given"] == said
+    assert said in capsys.readouterr().out
+    *of_units, of_class = found["kl_units"]["test"][0]
+    parts = found["latents"]["mutual_information"] + found["latents"]["aggregate_kl"]
+    assert parts == pytest.approx(sum(of_units), abs=0.2)
+    assert of_class > 0.5
 
 
 def test_where_the_way_down_is_told_a_condition_only_the_top_has_an_aggregate_posterior(tmp_path):

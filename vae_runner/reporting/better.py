@@ -18,7 +18,8 @@ HIGHER_IS_BETTER = (
     *("average_precision_negative_elbo", "average_precision_negative_log_likelihood"),
     *("average_precision_distortion", "average_precision_reconstruction_error"),
 )
-NEAREST_IS_BETTER = {"sharpness_ratio": 1.0}  # to that of the data: below is blur, above is noise
+# sharpness to that of the data: below is blur, above is noise; the difference of two estimates to none
+NEAREST_IS_BETTER = {"sharpness_ratio": 1.0, "annealed_difference": 0.0}
 OF_A_FACTOR = ("ridge_r2_", "linear_probe_accuracy_")  # with the factor's name behind it
 
 

@@ -32,7 +32,7 @@ KNOWN = {
     **dict.fromkeys(("parameters", "seconds", "steps", "epochs", "best_step", "best_epoch", "examples_per_second"), ()),
     "likelihood": (
         *_with_errors("log_likelihood", "log_likelihood_per_step", "bits_per_dimension", "perplexity", "elbo"),
-        *_with_errors("annealed_log_likelihood", "log_likelihood_of_these"),
+        *_with_errors("annealed_log_likelihood", "log_likelihood_of_these", "annealed_difference"),
         *("annealed_acceptance", "annealed_steps", "annealed_chains", "annealed_examples", "draws", "examples"),
     ),
     "latents": (

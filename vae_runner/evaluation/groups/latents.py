@@ -24,6 +24,7 @@ from vae_runner.evaluation.aggregate_posterior import (
     top_rung,
 )
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
+from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.evidence import Level
 from vae_runner.models.path import Path
 
@@ -55,6 +56,8 @@ def latents(subject: Subject) -> dict[str, Any]:
             figures |= {f"level_{number}_{name}": figure for name, figure in _figures(part).items()}
     elif model.levels > 1:
         figures["level"] = model.levels
+    if isinstance(model, ClassLatent):
+        figures["given"] = "the likeliest class of each example: the KL of the class is not in these"
     share = None if said is None else float((said < COLLAPSED).double().mean())
     return {**figures, "collapsed_share": share, "draws": len(whole.mutual_information), "examples": examples}
 

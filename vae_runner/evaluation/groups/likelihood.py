@@ -147,6 +147,7 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         batch = subject.data.batch(subject.split, mixed(len(subject.split))[:n].to(subject.device), generator)
         found = annealed(subject.model, batch, temperatures=settings.temperatures, chains=settings.chains)
         weighted = importance_weighted(subject.model, batch, draws)
+    difference = found.log_likelihood.double() - weighted
     return {
         "annealed_log_likelihood": float(found.log_likelihood.mean()),
         "annealed_log_likelihood_standard_error": of_mean(found.log_likelihood),
@@ -156,4 +157,6 @@ def _annealed(subject: Subject, draws: int) -> dict[str, Any]:
         "annealed_examples": len(batch),
         "log_likelihood_of_these": float(weighted.mean()),
         "log_likelihood_of_these_standard_error": of_mean(weighted),
+        "annealed_difference": float(difference.mean()),
+        "annealed_difference_standard_error": of_mean(difference),
     }
