@@ -522,6 +522,14 @@ def test_a_figure_stands_apart_by_the_options_that_it_depends_on(
     assert column(rows, name) == (["3.0", ""] if apart else ["3.0", "1.0"])
 
 
+def test_figures_of_unlike_draws_that_stand_beside_each_other_say_of_how_many_examples_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, draws, limit in (("whole", 200, None), ("part", 9, 50)):
+        group_taken(Path(f"runs/{name}"), "likelihood", log_likelihood=-24.0, draws=draws, taken_with={"limit": limit})
+    (row, *_) = compared("runs", "sort=run")
+    assert {"test log_likelihood_200 (limit=null)", "test log_likelihood_9 (limit=50)"} <= set(row)
+
+
 def test_the_samples_that_are_as_sharp_as_the_data_come_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, sharpness in (("noisy", 2.0), ("blurred", 0.4), ("good", 1.1)):

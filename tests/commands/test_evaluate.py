@@ -177,7 +177,17 @@ def test_figures_of_every_group_can_be_held_against_published_ones():
 
 # counts, settings, what is exact of these examples, and a count of classes that has no error
 WITHOUT_ERROR = {
-    *("draws", "examples", "samples", "neighbours", "collapsed_share", "classes", "classes_present", "chance"),
+    *(
+        "draws",
+        "examples",
+        "samples",
+        "neighbours",
+        "collapsed_share",
+        "mutual_information_at_most",
+        "classes",
+        "classes_present",
+        "chance",
+    ),
     *("copies_share_of_held_out", "copies_quantile", "copies_looked_for_in", "features_accuracy", "feature_steps"),
     "frechet_distance_of_training",
     *("linear_probe_strength", "knn_neighbours", "training_codes", "validation_codes", "test_codes"),
@@ -542,6 +552,8 @@ def test_the_kl_of_each_level_of_a_ladder_has_its_parts_and_all_add_up(trained):
             sum(found[f"level_{level}_{name}{end}"] for name in names[:2]) for end in ("", "_standard_error")
         )
         assert part == pytest.approx(kl[f"level_{level}_kl"], abs=4 * error + 1e-4)
+    assert all(mistaken(f"latents.{name}") is None for name in found if name.startswith("level_1_mutual"))
+    assert mistaken("latents.level_1_mutual_informatio") is not None
     assert found["unit_information"] == found["level_1_unit_information"] + found["level_2_unit_information"]
     assert (len(found["level_1_unit_information"]), len(found["level_2_unit_information"])) == (3, 1)
     assert 0 <= found["collapsed_share"] <= 1
@@ -660,7 +672,9 @@ def test_latents_are_taken_apart_where_one_prior_is_for_all(prior, answers, tmp_
     run = tmp_path / "run"
     small = ["architecture.width=8", "trainer=debug", f"prior={prior}"]
     assert main(["train", "variant=cvae", *small, f"hydra.run.dir={run}"]) == 0
-    assert ("latents" in evaluated(run, "split=train", "limit=1200", only="latents")) == answers
+    written = evaluated(run, "split=train", "limit=1200", "samples=2", only="latents,likelihood")
+    assert ("latents" in written) == answers
+    assert written["likelihood"]["given"].endswith("this is log p(x|c)")
 
 
 def test_readers_of_codes_count_those_whose_class_they_were_told(tmp_path):

@@ -34,6 +34,16 @@ def test_classes_are_moved_as_one_hots():
         assert torch.equal(variables[:, others], variables[:1, others].expand(4, -1, -1))
 
 
+def test_units_that_are_used_less_than_asked_for_are_left_out_but_for_the_most_used_one():
+    _, (every,), _ = traversed("latent_dim=6")
+    used = [float(name.split()[1]) for name in every.names]
+    assert len(used) == 6
+    _, (some,), _ = traversed("latent_dim=6", least=(used[2] + used[3]) / 2)
+    assert some.names == every.names[:3]
+    _, (one,), _ = traversed("latent_dim=6", least=1e6)
+    assert one.names == every.names[:1]
+
+
 def test_classes_beside_gaussians_have_a_traversal_of_their_own():
     model, (free, classes), seen = traversed("variant=joint_vae", "latent_dim=12", values=5)
     assert {name.split()[0] for name in free.names} == {"z0", "z1"}

@@ -70,7 +70,8 @@ def test_an_uninformative_latent_space_is_said_once(caplog):
 
 
 def test_of_a_ladder_it_is_the_top_level_that_is_uninformative(caplog):
-    watch, ladder = Watch(400), evaluation(information=0.1)
+    watch, ladder = Watch(400), evaluation(information=3.0)
+    ladder.figures["level_2_mutual_information"] = 0.1
     ladder.kl_units = [torch.ones(4), torch.zeros(2)]
     for step in (200, 201):
         watch.at_validation(step, ladder, {}, True)

@@ -18,7 +18,7 @@ def main(args: Sequence[str]) -> int:
 def traverse(
     *,
     run: RunPath,
-    units: Annotated[int, Range(1, 100), "latent units shown, those with the most KL (or variance) first"] = 10,
+    units: Annotated[int, Range(1, 100), "latent units shown at most, those with the most KL (or variance) first"] = 10,
     span: Annotated[
         float, Range(0, 100, open_low=True), "how far a free number goes, in standard deviations of its codes"
     ] = 3.0,
@@ -34,8 +34,8 @@ def traverse(
     """What each latent unit of a run's model does to an example: decoded while it moves and the others stay.
 
     The picture goes into the run: a row per unit, in the order of their KL, or of the variance of their codes where
-    there is no KL by unit; its title says which. Units that are one of a few classes, or of the vectors of a codebook,
-    go through those instead, all or the `steps` that are used most.
+    there is no KL by unit; its title says which. Units with less than 0.01 of it are left out. Units that are one of a
+    few classes, or of the vectors of a codebook, go through those instead, all or the `steps` that are used most.
     """
     opened = open_run(run, weights=weights, device=device, trust=trust, data_path=data_path, data_root=data_root)
     examples = opened.split(split)
@@ -46,6 +46,7 @@ def traverse(
 
     from vae_runner.data.splits import mixed
     from vae_runner.evaluation import traversals
+    from vae_runner.evaluation.latents import ACTIVE
     from vae_runner.reporting import pictures
     from vae_runner.reporting.traversals import draw_traversals
 
@@ -53,7 +54,7 @@ def traverse(
     indices = torch.cat([torch.tensor([example]), others[others != example]]).to(opened.run.device)
     with opened.preserved():
         batch = opened.run.data.batch(examples, indices)
-        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span)
+        result = traversals.traverse(opened.run.model, batch, units=units, values=steps, span=span, least=ACTIVE)
     space = opened.run.data.space
     limits = pictures.limits_of(space, batch.x, batch.known)
     image = draw_traversals(space, result, about=opened.described, limits=limits)

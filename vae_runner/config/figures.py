@@ -1,5 +1,6 @@
 """The name of a figure that an experiment is held against."""
 
+import re
 from difflib import get_close_matches
 
 from vae_runner.config.names import nearest, one_of
@@ -21,11 +22,13 @@ def mistaken(figure: str) -> str | None:
         hint = f"did you mean {near}?" if near else one_of(KNOWN)
         return f"neither summary.json nor evaluation.json has {place}; {hint}"
     known = KNOWN[place]
+    plain = re.sub(r"^level_\d+_", "", name)  # of one level of a ladder
     if bool(name) != bool(known):
         return f"must name a figure of {place}, as in {place}.{known[0]}" if known else f"{place} is a figure by itself"
     of_draws = known is OF_A_SPLIT and name.rpartition("_")[2].isdecimal()  # iw_bound_5
     of_factor = place == "usefulness" and name.startswith((*OF_A_FACTOR, "chance_"))
-    if name in known or of_factor or of_draws:
+    if plain in known or of_factor or of_draws:
         return None
-    alike = get_close_matches(name, known, n=1, cutoff=NEAR)
-    return f"{place} has no {name}; did you mean {place}.{alike[0]}?" if alike else None
+    alike = get_close_matches(plain, known, n=1, cutoff=NEAR)
+    meant = f"{place}.{name.removesuffix(plain)}{alike[0]}" if alike else None
+    return f"{place} has no {name}; did you mean {meant}?" if meant else None

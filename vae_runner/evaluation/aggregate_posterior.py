@@ -10,23 +10,19 @@ sum or integral is of one dimension. I(x; z) is at most log N.
 
 In a ladder everything about a level is given z_> above it, as its KL is, and levels add up by the chain rule:
 
-    q(z_l|z_>) = sum_n w_n q(z_l|z_>, x_n),   w_n = q(z_>|x_n) / sum_m q(z_>|x_m)
     I(x; z) = sum_l I(x; z_l|z_>),   I(x; z_l|z_>) = E[log q(z_l|z_>, x) - log q(z_l|z_>)]
 
 Codes of a codebook are not drawn at all. q(z|x) is one sequence of codes, so that I(x; z) is the entropy of the
 sequences of the N examples, and I(x; z_d) that of the codes at place d.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from vae_runner.distributions.diagonal_gaussian import DiagonalGaussian
-from vae_runner.evaluation import units
+from vae_runner.evaluation.rungs import Below, Rung, down, rows_of
 from vae_runner.evaluation.standard_errors import of_mean
 
 PAIRS = 1_000_000_000  # log-densities of single numbers that are worth waiting for
@@ -86,71 +82,41 @@ class Decomposition:
         return Decomposition(information, divergence, self.units + above.units)
 
 
-@dataclass(frozen=True)
-class Rung:
-    """A level of latents: z (M, *latent_shape) drawn from the posteriors of N examples, log_prior: log p(z|z_>) (M,).
-
-    log_probs: log q(z_d|z_>, x_n) of each unit d of the z in some rows, under each of the N, (rows, N, units).
-    size: of z. is_one_unit: whether its numbers are no units of their own. unit_information: where it is not drawn.
-    """
-
-    log_prior: Tensor
-    log_probs: Callable[[Tensor], Tensor]
-    size: int
-    is_one_unit: bool = False
-    unit_information: Tensor | None = None
+def mutual_information(rungs: Sequence[Rung], most: int = PAIRS, least: int = LEAST) -> list[Estimate]:
+    """I(x; z) of each level, given those above it, the top one first; expectations as of `decompose`."""
+    found: list[list[Tensor]] = [[] for _ in rungs]
+    for rows in rows_of(rungs, most, least):
+        for values, pairs in zip(found, down(rungs, rows), strict=True):
+            values.append(pairs.information.double())
+    return [Estimate(torch.cat(values)) for values in found]
 
 
-def top_rung(z: Tensor, q: Any, p: Any) -> Rung:
-    """z (M, *latent_shape), the posteriors q of N examples, of `units.KNOWN`, and the prior p, which is one for all."""
-    log_prior = p.log_prob(z.unflatten(0, (-1, len(q.mean)))).flatten()
-    information = units.information(q)
-    return Rung(log_prior, lambda rows: units.log_probs(q, z[rows]), z[0].numel(), information is None, information)
-
-
-def lower_rung(z: Tensor, proposed: DiagonalGaussian, p: DiagonalGaussian) -> Rung:
-    """z (N, *latent_shape), what each of N examples proposes, and p(z|z_>) for the z_> that was drawn of each."""
-    log_prior = p.log_prob(z)
-    return Rung(log_prior, lambda rows: units.merged_log_probs(proposed, p[rows], z[rows]), z[0].numel())
-
-
-def decompose(rungs: Sequence[Rung], examples: int, most: int = PAIRS) -> list[Decomposition]:
-    """The terms of each level, given those above it, the top one first; z are of the N examples in turn.
+def decompose(rungs: Sequence[Rung], most: int = PAIRS, least: int = LEAST) -> list[Decomposition]:
+    """The terms of each level, given those above it, the top one first.
 
     Expectations are over all z, or over the first ones: as many as make `most` pairs of their numbers and an example,
-    but no fewer than LEAST.
+    but no fewer than `least`.
     """
-    sizes, device = [rung.size for rung in rungs], rungs[0].log_prior.device
-    drawn = min(len(rungs[0].log_prior), max(most // (examples * sum(sizes)), LEAST))
-    owner = torch.arange(drawn, device=device) % examples
-    largest = max(sizes)
     terms: list[list[Tensor]] = [[] for _ in rungs]
-    of_units: list[Tensor | float] = [0.0] * len(rungs)
-    for rows in torch.arange(drawn, device=device).split(max(units.CHUNK // (examples * largest), 1)):
-        log_weights = torch.full((len(rows), examples), -math.log(examples), device=device)
-        for i, rung in enumerate(rungs):
-            every = rung.log_probs(rows)
-            own = every[torch.arange(len(rows), device=device), owner[rows]]
-            marginals = (log_weights[:, :, None] + every).logsumexp(1)
-            weighted = log_weights + every.sum(2)
-            joint = weighted.logsumexp(1)
-            terms[i].append(
-                torch.stack([own.sum(1) - joint, joint - rung.log_prior[rows], joint - marginals.sum(1)]).double()
-            )
-            of_units[i] = of_units[i] + (own - marginals).double().sum(0) / drawn
-            log_weights = weighted - joint[:, None]
+    of_units: list[list[Tensor]] = [[] for _ in rungs]
+    for rows in rows_of(rungs, most, least):
+        for i, (rung, pairs) in enumerate(zip(rungs, down(rungs, rows), strict=True)):
+            marginals = (pairs.log_weights[:, :, None] + pairs.every).logsumexp(1)
+            divergence, correlation = pairs.joint - rung.log_prior[rows], pairs.joint - marginals.sum(1)
+            terms[i].append(torch.stack([pairs.information, divergence, correlation]).double())
+            of_units[i].append((pairs.own - marginals).double().sum(0))
     return [
-        _decomposition(rung, torch.cat(parts, 1), torch.as_tensor(information))
-        for rung, parts, information in zip(rungs, terms, of_units, strict=True)
+        _decomposition(rung, torch.cat(parts, 1), torch.stack(sums).sum(0))
+        for rung, parts, sums in zip(rungs, terms, of_units, strict=True)
     ]
 
 
-def _decomposition(rung: Rung, terms: Tensor, drawn_information: Tensor) -> Decomposition:
+def _decomposition(rung: Rung, terms: Tensor, unit_sums: Tensor) -> Decomposition:
     information, divergence, correlation = (Estimate(values) for values in terms)
-    if rung.is_one_unit:
-        return Decomposition(information, divergence, None)
-    of_units = drawn_information if rung.unit_information is None else rung.unit_information
-    return Decomposition(information, divergence, Units(correlation, of_units))
+    if isinstance(rung, Below):
+        return Decomposition(information, divergence, Units(correlation, unit_sums / len(information)))
+    of_units = rung.unit_information()
+    return Decomposition(information, divergence, None if of_units is None else Units(correlation, of_units))
 
 
 def decompose_codes(indices: Tensor, log_prior: Tensor) -> Decomposition:

@@ -6,6 +6,8 @@ found, so that a figure is the same whenever it is taken.
 
 import functools
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +18,11 @@ from torch import Tensor
 from vae_runner.data.data import Data
 from vae_runner.data.space import Batch
 from vae_runner.data.splits import Split
+from vae_runner.evaluation import units as latent_units
+from vae_runner.evaluation.aggregate_posterior import mutual_information
 from vae_runner.evaluation.blocks import blocks, means_are_of_any_blocks
-from vae_runner.evaluation.latents import ACTIVE, Moments, mutual_information
-from vae_runner.evaluation.standard_errors import of_mean
+from vae_runner.evaluation.latents import ACTIVE, Moments
+from vae_runner.evaluation.rungs import rungs_of
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence, Level
 from vae_runner.models.path import Path
@@ -26,6 +30,7 @@ from vae_runner.reporting.progress import watched
 
 STREAM = 0x5EED5EED  # evaluation draws other numbers than the initial weights, whatever the seeds are
 MUTUAL_INFORMATION_EXAMPLES = 512
+PAIRS, LEAST = 50_000_000, 64  # of which it is made in a training, as `aggregate_posterior` says
 CODES = 10_000  # codes kept for maps, at most
 
 
@@ -94,7 +99,7 @@ def evaluate(
         kl_units: list[Tensor] = []  # sums
         moments: list[Moments] = []  # of each level
         spread = {name: Moments() for name in ("log_px", "kl", "elbo")}
-        informed: list[Level] = []  # of the first examples, which may take several blocks
+        informed: list[list[Level]] = []  # of the first examples, which may take several blocks
         parts = blocks(split, device, limit, by_length=means_are_of_any_blocks(model, objective, kl))
         batches = data.batches(split, [part.indices for part in parts], steps=[part.steps for part in parts])
         for part, batch in zip(parts, watched(batches, len(parts)), strict=True):
@@ -120,8 +125,10 @@ def evaluate(
                 spread["kl"].add(evidence.kl)
                 spread["elbo"].add(log_px - evidence.kl)
                 first = part.first(MUTUAL_INFORMATION_EXAMPLES)
-                if len(first) and hasattr(evidence.top.q, "__getitem__"):
-                    informed.append(_of(evidence.top, first.to(device)))
+                if len(first) and isinstance(evidence.top.q, latent_units.KNOWN):
+                    # what a condition has to do with the way down is in no one aggregate posterior
+                    levels = evidence.levels if model.condition is None else [evidence.top]
+                    informed.append([_of(level, first.to(device)) for level in levels])
             seen += len(batch)
         result: dict[str, float | None] = {name: float(value) / counts[name] for name, value in total.items()}
         mean, kl_mean = result["log_px"], result.setdefault("kl", None)
@@ -135,10 +142,7 @@ def evaluate(
         if len(active) > 1:
             counted |= {f"level_{number}_active_units": count for number, count in enumerate(active, 1)}
         result |= counted if seen > 1 else dict.fromkeys(counted)  # one example does not vary
-        information = mutual_information(informed, MUTUAL_INFORMATION_EXAMPLES) if informed else None
-        result["mutual_information"] = None if information is None else float(information.mean())
-        if information is not None and (error := of_mean(information)) is not None:
-            result["mutual_information_standard_error"] = error
+        result |= _mutual_information(informed)
         return Evaluation(
             figures=result,
             kl_units=[(units / seen).float().cpu() for units in kl_units] or None,
@@ -191,4 +195,22 @@ def _codes(model: Any, batch: Batch, evidence: Evidence) -> tuple[list[Tensor], 
 
 def _of(level: Level, rows: Tensor) -> Level:
     """The level of some of the examples, without its features."""
-    return Level(level.z.index_select(1, rows), level.q[rows], level.p)
+    below = level.proposed is not None
+    q, p = level.q[rows], level.p[rows] if below else level.p
+    return Level(level.z.index_select(1, rows), q, p, proposed=level.proposed[rows] if below else None)
+
+
+def _mutual_information(informed: Sequence[Sequence[Level]]) -> dict[str, float | None]:
+    """I(x; z), of a ladder of all levels, and of each given those above it; with standard errors over draws."""
+    if not informed:
+        return {"mutual_information": None}
+    of_levels = mutual_information(rungs_of(informed), PAIRS, LEAST)[::-1]
+    named = {"mutual_information": functools.reduce(operator.add, of_levels)}
+    if len(of_levels) > 1:
+        named |= {f"level_{number}_mutual_information": found for number, found in enumerate(of_levels, 1)}
+    result: dict[str, float | None] = {}
+    for name, found in named.items():
+        result[name] = found.mean
+        if found.standard_error is not None:
+            result[f"{name}_standard_error"] = found.standard_error
+    return result

@@ -1,12 +1,7 @@
-"""How the latents are used: active units, and what z tells of x."""
-
-import math
-from collections.abc import Sequence
+"""How the latents are used: active units."""
 
 import torch
 from torch import Tensor
-
-from vae_runner.models.evidence import Level
 
 ACTIVE = 0.01  # variance of the posterior mean over examples above which a unit is active (Burda et al. 2016, 5.2)
 
@@ -44,26 +39,3 @@ class Moments:
         squares, n = torch.as_tensor(self.squares), torch.as_tensor(self.n)
         squares, free = (part.reshape(len(part), -1).sum(1) for part in (squares, (n - 1).clamp_min(0)))
         return squares / free.clamp_min(1)
-
-
-def mutual_information(levels: Sequence[Level], examples: int, chunk: int = 64) -> Tensor:
-    """What the mutual information of x and z under q is the mean of, in nats, by the first `examples` of some batches.
-
-    I = E[log q(z|x) - log q(z)], one z per x, the aggregate q(z) being the mixture of the same examples' posteriors
-    (Hoffman & Johnson 2016): returns the differences, (examples,). Their mean is at most log(examples): 6.2 at 512.
-    levels: of each batch, one.
-    """
-    z = torch.cat([level.z[0] for level in levels])[:examples]
-    n, rows_left, everyone = len(z), len(z), []
-    for level in levels:
-        rows = min(level.z.shape[1], rows_left)
-        everyone += [(level.q[:rows], rows)] if rows else []
-        rows_left -= rows
-    own, aggregate = [], []
-    for start in range(0, n, chunk):
-        part = z[start : start + chunk]
-        # every z of the part under every posterior: (part, n)
-        log_q = torch.cat([q.log_prob(part[:, None].expand(-1, m, *part.shape[1:])) for q, m in everyone], 1)
-        own.append(log_q.diagonal(start))
-        aggregate.append(log_q.logsumexp(1) - math.log(n))
-    return torch.cat(own) - torch.cat(aggregate)

@@ -39,8 +39,12 @@ class _Unit:
 
 
 @torch.no_grad()
-def traverse(model: Any, batch: Batch, *, units: int = 10, values: int = 11, span: float = 3.0) -> list[Traversal]:
+def traverse(
+    model: Any, batch: Batch, *, units: int = 10, values: int = 11, span: float = 3.0, least: float = 0.0
+) -> list[Traversal]:
     """Moves each of the most used `units` of the batch's first example across the codes of the whole batch.
+
+    Units whose use is below `least` are left out, but for the most used one.
 
     A free number goes from `-span` to `span` standard deviations of the batch's codes around their mean, in `values`
     steps; on a sphere all others shrink or grow with it, so that the code stays there, and it stops at the poles. A
@@ -53,6 +57,7 @@ def traverse(model: Any, batch: Batch, *, units: int = 10, values: int = 11, spa
     levels = model.infer(batch)
     found, use = _units(model, levels)
     found = sorted(found, key=lambda unit: unit.use, reverse=True)[:units]
+    found = [unit for unit in found if unit.use >= least] or found[:1]
     free = [unit for unit in found if unit.vectors is None]
     chosen = [unit for unit in found if unit.vectors is not None]
     context = model.context(batch)

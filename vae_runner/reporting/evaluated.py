@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vae_runner.reporting import tables
-from vae_runner.reporting.draws import OF_DRAWS, OF_SAMPLES
+from vae_runner.reporting.draws import OF_DRAWS, OF_SAMPLES, without_draws
 from vae_runner.reporting.options import options_of, with_options
 from vae_runner.reporting.published import KNOWN, SPLITS
 from vae_runner.run_directory import RunDirectory
@@ -21,17 +21,20 @@ def evaluated(runs: Sequence[RunDirectory], split: str) -> list[dict[str, float]
     """The figures by group that `vae-run evaluate` took of a split of each run, where it did.
 
     A name that other groups or training have too comes with its group: `latents_mutual_information`. Where runs were
-    evaluated with unlike options, the figures that depend on them come with their own: `mig (bins=50)`.
+    evaluated with unlike options, the figures that depend on them come with their own: `mig (bins=50)`; and so do those
+    of other numbers of draws, which stand beside them.
     """
     found = [_figures(run, split) for run in runs]
-    unlike = {
-        name: tables.differing([taken[name].options for taken in found if name in taken])
-        for name in tables.columns_of(found)
-    }
-    return [
-        {with_options(name, figure.options, unlike[name]): figure.value for name, figure in taken.items()}
-        for taken in found
-    ]
+    options: dict[str, list[dict[str, Any]]] = {}
+    for taken in found:
+        for name, figure in taken.items():
+            options.setdefault(without_draws(name), []).append(figure.options)
+    unlike = {plain: tables.differing(of_name) for plain, of_name in options.items()}
+
+    def named(name: str, figure: _Figure) -> str:
+        return with_options(name, figure.options, unlike[without_draws(name)])
+
+    return [{named(name, figure): figure.value for name, figure in taken.items()} for taken in found]
 
 
 def features_of(run: RunDirectory, split: str) -> str | None:

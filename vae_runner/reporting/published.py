@@ -37,7 +37,7 @@ KNOWN = {
     ),
     "latents": (
         *_with_errors("mutual_information", "aggregate_kl", "total_correlation"),
-        *("collapsed_share", "level", "draws", "examples"),
+        *("mutual_information_at_most", "collapsed_share", "level", "draws", "examples"),
     ),
     "reconstruction": (
         *_with_errors("rate", "distortion", "distortion_at_mean", "error", "mean_squared_error", "psnr", "ssim"),

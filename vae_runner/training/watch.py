@@ -86,7 +86,9 @@ class Watch:
 
     def _collapse(self, step: int, evaluation: Evaluation) -> None:
         assert evaluation.kl_units is not None
-        active, information = evaluation.figures["active_units"], evaluation.figures["mutual_information"]
+        figures, levels = evaluation.figures, len(evaluation.kl_units)
+        active = figures["active_units"]
+        information = figures.get(f"level_{levels}_mutual_information", figures["mutual_information"])
         units = evaluation.units
         collapsed = active is not None and active <= COLLAPSED * units
         if self._lasts("collapse", collapsed):
@@ -98,7 +100,7 @@ class Watch:
             )
         little = information is not None and information < UNINFORMATIVE
         if self._lasts("information", little) and "collapse" not in self.said:
-            where = "latent space" if len(evaluation.kl_units) == 1 else "top level of the ladder"
+            where = "latent space" if levels == 1 else "top level of the ladder"
             self.say(
                 "information",
                 f"step {step}: the {where} is uninformative: x and z share {information:.2f} nats. Try "

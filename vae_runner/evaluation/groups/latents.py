@@ -1,7 +1,9 @@
 """What the codes say of the examples, and how far together they are from the prior."""
 
 import functools
+import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,15 +17,9 @@ from vae_runner.distributions.priors.mixture import GaussianMixture
 from vae_runner.distributions.priors.vamp import MixtureOfPosteriors
 from vae_runner.distributions.von_mises_fisher import UniformOnSphere
 from vae_runner.evaluation import units
-from vae_runner.evaluation.aggregate_posterior import (
-    Decomposition,
-    Estimate,
-    decompose,
-    decompose_codes,
-    lower_rung,
-    top_rung,
-)
+from vae_runner.evaluation.aggregate_posterior import Decomposition, Estimate, decompose, decompose_codes
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject
+from vae_runner.evaluation.rungs import rungs_of
 from vae_runner.models.class_latent import ClassLatent
 from vae_runner.models.evidence import Level
 from vae_runner.models.path import Path
@@ -46,12 +42,11 @@ def latents(subject: Subject) -> dict[str, Any]:
             levels = model.infer(batch)
             _require_one_aggregate(levels[-1], model)
             batches.append(levels if model.condition is None else levels[-1:])
-        *lower, tops = ([*of_level] for of_level in zip(*batches, strict=True))
-        examples = sum(top.z.shape[1] for top in tops)
-        parts, said = _parts(tops, lower, model)
+        examples = sum(levels[-1].z.shape[1] for levels in batches)
+        parts, said = _parts(batches, model)
     whole = functools.reduce(operator.add, parts)
     figures = _figures(whole)
-    if lower:
+    if len(parts) > 1:
         for number, part in enumerate(parts, 1):
             figures |= {f"level_{number}_{name}": figure for name, figure in _figures(part).items()}
     elif model.levels > 1:
@@ -59,7 +54,13 @@ def latents(subject: Subject) -> dict[str, Any]:
     if isinstance(model, ClassLatent):
         figures["given"] = "the likeliest class of each example: the KL of the class is not in these"
     share = None if said is None else float((said < COLLAPSED).double().mean())
-    return {**figures, "collapsed_share": share, "draws": len(whole.mutual_information), "examples": examples}
+    return {
+        **figures,
+        "mutual_information_at_most": math.log(examples),
+        "collapsed_share": share,
+        "draws": len(whole.mutual_information),
+        "examples": examples,
+    }
 
 
 def _require_one_aggregate(top: Level, model: Any) -> None:
@@ -74,27 +75,29 @@ def _require_one_aggregate(top: Level, model: Any) -> None:
         raise Inapplicable("the prior depends on the condition: there is no one aggregate posterior")
 
 
-def _parts(tops: list[Level], lower: list[list[Level]], model: Any) -> tuple[list[Decomposition], Tensor | None]:
+def _parts(batches: list[list[Level]], model: Any) -> tuple[list[Decomposition], Tensor | None]:
     """Those of each level, the one next to x first; and what each unit of all of them says of x, at most.
 
     Of a unit below the top this is its KL given what is above, which is no less than I(x; z_d|z_>). That itself comes
     to nothing for another reason too: a top that tells the N examples apart leaves nothing to tell.
     """
-    z = torch.cat([top.z[0] for top in tops])
-    if isinstance(tops[0].q, Code):
-        of_codes = decompose_codes(model.posterior.indices_of(z), torch.cat([top.log_p[0] for top in tops]))
+    if isinstance(batches[0][-1].q, Code):
+        tops = [levels[-1] for levels in batches]
+        indices = model.posterior.indices_of(torch.cat([top.z[0] for top in tops]))
+        of_codes = decompose_codes(indices, torch.cat([top.log_p[0] for top in tops]))
         return [of_codes], of_codes.units.information if of_codes.units else None
-    rungs = [top_rung(z, units.together([top.q for top in tops]), tops[-1].p)]
-    divergences = []
-    for levels in reversed(lower):
-        q, p, proposed = (units.together([getattr(level, name) for level in levels]) for name in ("q", "p", "proposed"))
-        rungs.append(lower_rung(torch.cat([level.z[0] for level in levels]), proposed, p))
-        kl = _flat(q).kl_units(_flat(p))
-        assert kl is not None
-        divergences.append(kl.double().mean(0))
-    parts = decompose(rungs, len(z))
+    parts = decompose(rungs_of(batches))
     top = parts[0].units
-    return parts[::-1], torch.cat([*divergences[::-1], top.information]) if top else None
+    below = [_divergences([*levels]) for levels in zip(*(levels[:-1] for levels in batches), strict=True)]
+    return parts[::-1], torch.cat([*below, top.information]) if top else None
+
+
+def _divergences(levels: Sequence[Level]) -> Tensor:
+    """KL(q(z_d|z_>, x) || p(z_d|z_>)) of each number of a level below the top, a mean over examples."""
+    q, p = (_flat(units.together([getattr(level, name) for level in levels])) for name in ("q", "p"))
+    kl = q.kl_units(p)
+    assert kl is not None
+    return kl.double().mean(0)
 
 
 def _flat(q: DiagonalGaussian) -> DiagonalGaussian:

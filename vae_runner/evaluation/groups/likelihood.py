@@ -49,7 +49,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
             "draws": draws,
             "examples": len(log_px),
             **per_value,
-            **_unnormalised(model),
+            **_said(model),
             **(_annealed(subject, draws) if settings.temperatures else {}),
         }
     figures: dict[str, Any] = {
@@ -61,7 +61,7 @@ def likelihood(subject: Subject) -> dict[str, Any]:
         ],
         "examples": len(log_px),
         **per_value,
-        **_unnormalised(model),
+        **_said(model),
     }
     return {**figures, **(_annealed(subject, draws) if settings.temperatures else {})}
 
@@ -107,12 +107,15 @@ def _per_value(subject: Subject, log_px: Tensor) -> dict[str, float | None]:
     return beside(figures, errors)
 
 
-def _unnormalised(model: Any) -> dict[str, str]:
-    """That a probability of whole values is none of values between them, where the data has such."""
-    if not model.likelihood.discrete or model.likelihood.is_mass(model.space.support):
-        return {}
-    why = "p(x|z) sums to 1 over black and white, and these are grey levels: this is a negative cross-entropy, which "
-    return {"unnormalised": f"{why}compares with others of grey levels alone"}
+def _said(model: Any) -> dict[str, str]:
+    """What a reader has to know of the likelihood: that it is given something, or is none."""
+    said = {}
+    if model.condition is not None and not isinstance(model, ClassLatent):
+        said["given"] = "the condition of each example: this is log p(x|c)"
+    if model.likelihood.discrete and not model.likelihood.is_mass(model.space.support):
+        why = "p(x|z) sums to 1 over black and white, and these are grey levels: this is a negative cross-entropy"
+        said["unnormalised"] = f"{why}, which compares with others of grey levels alone"
+    return said
 
 
 def _counts(batch: Any, space: Any) -> tuple[Tensor, Tensor]:
