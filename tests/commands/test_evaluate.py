@@ -214,6 +214,9 @@ def test_every_group_is_taken_or_says_why_not(trained, capsys, figures_drawn):
     for group in taken:
         assert all(value is None or math.isfinite(value) for value in written[group].values() if type(value) is float)
     assert written["samples"]["features_accuracy"] > 0.9
+    assert {"bounds_test", "neighbours_test"} <= pictures(run)
+    evaluated_again(run, "split=validation", only="latents")
+    assert {"bounds_test", "neighbours_test"}.isdisjoint(pictures(run))
     for group in taken:
         numbers = {name for name, value in written[group].items() if isinstance(value, int | float)}
         assert numbers <= set(KNOWN[group])

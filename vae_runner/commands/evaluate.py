@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vae_runner.commands.arguments import call
-from vae_runner.commands.evaluate_output import EvaluationFile, draw, draw_bounds, remove_others
+from vae_runner.commands.evaluate_output import EvaluationFile, draw, draw_bounds, draw_neighbours, remove_others
 from vae_runner.commands.runs import DataPath, DataRoot, Device, Opened, RunPath, Seed, Trust, Weights, open_run
 from vae_runner.config import nearest
 from vae_runner.config.values import write
@@ -143,7 +143,7 @@ def evaluate(
     data = kept.key_of(loaded.config["data"])
     of = {"weights": weights, "step": loaded.step, "seed": seed, "groups_of": chosen, "data": data}
     file.begin(of, _figures(results), list(GROUPS), wanted)
-    remove_others(opened, list(results), chosen if "likelihood" in file.groups else None)
+    remove_others(opened, list(results), chosen, file.groups)
     for name, result in results.items():
         draw(opened, name, result)
     settings = Settings(
@@ -286,6 +286,8 @@ def _take_groups(
             console.show(tables.as_rich(rows, title=name))
         if name == "likelihood":
             draw_bounds(opened, split, file.groups.get(name))
+        if name == "samples":
+            draw_neighbours(opened, split, subject.neighbours)
     for name, why in reasons.items():
         print(f"no {name}: {why}")
 

@@ -1,17 +1,21 @@
 """What `vae-run evaluate` leaves in a run: evaluation.json, and pictures of what is in it."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_runner.commands.files import writing
 from vae_runner.commands.runs import Opened
+from vae_runner.reporting.formats import number
 from vae_runner.run_directory import RunDirectory, write_json
 
 if TYPE_CHECKING:
     from vae_runner.evaluation.evaluate import Evaluation
+    from vae_runner.evaluation.groups.subject import Neighbours
 
 SPLITS = ("train", "validation", "test")
 OF_A_SPLIT = ("latents", "latents_3d", "kl_units")  # pictures of the bound's figures
+OF_A_GROUP = {"bounds": "likelihood", "neighbours": "samples"}  # pictures, and the group that each is of
 
 
 class EvaluationFile:
@@ -100,11 +104,31 @@ def draw_bounds(opened: Opened, split: str, likelihood: dict[str, Any] | None) -
     opened.save(name, bound_curve(*columns, title=title))
 
 
-def remove_others(opened: Opened, splits: list[str], bounds_of: str | None) -> None:
+def draw_neighbours(opened: Opened, split: str, found: "Neighbours | None") -> None:
+    """A row for each sample: how far away the nearest training example is, itself, and those that are nearest."""
+    import torch
+
+    from vae_runner.reporting import pictures
+
+    name = f"evaluation/neighbours_{split}.png"
+    if found is None:
+        opened.remove(name)
+        return
+    rows = torch.cat([found.samples[:, None], found.nearest], 1)
+    space = opened.run.data.space
+    title = f"samples, nearest training examples; held-out: {number(found.of_held_out, 3)} away"
+    labels = [number(distance, 3) for distance in found.distances.tolist()]
+    image = pictures.draw_examples(space, rows.flatten(0, 1), columns=rows.shape[1], row_labels=labels, title=title)
+    opened.save(name, image)
+
+
+def remove_others(opened: Opened, splits: list[str], chosen: str, groups: Collection[str]) -> None:
     """Takes away the pictures of what is no longer in the file. splits: whose bound is in it.
 
-    bounds_of: the split of its likelihood, if it has one.
+    groups: that are in it, of the split that was chosen.
     """
     gone = [f"{kind}_{split}" for split in SPLITS if split not in splits for kind in OF_A_SPLIT]
-    for name in [*gone, *(f"bounds_{split}" for split in SPLITS if split != bounds_of)]:
+    for kind, group in OF_A_GROUP.items():
+        gone += [f"{kind}_{split}" for split in SPLITS if split != chosen or group not in groups]
+    for name in gone:
         opened.remove(f"evaluation/{name}.png")

@@ -16,15 +16,16 @@ from torch import Tensor
 from vae_runner.evaluation.coverage import class_coverage
 from vae_runner.evaluation.features import ended_alike, to_its_end
 from vae_runner.evaluation.frechet import frechet_distance
-from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
+from vae_runner.evaluation.groups.subject import Inapplicable, Neighbours, Subject, said
 from vae_runner.evaluation.kernel_mmd import kernel_distance
-from vae_runner.evaluation.nearest import copying
+from vae_runner.evaluation.nearest import copying, nearest
 from vae_runner.evaluation.precision_recall import precision_recall
 from vae_runner.evaluation.sampling import sample_blocks, shown_as
 from vae_runner.evaluation.sharpness import sharpness_ratio
 from vae_runner.evaluation.standard_errors import Figures, Rows, beside, of_groups, of_share, partitions
 
 TRAINING = 100_000  # training examples among which copies are looked for, at most
+SHOWN, NEAREST = 5, 5  # samples that are nearest to a training example, and others, with how many of these for each
 QUANTILE = 0.01  # of distances from held-out examples to training examples, below which a sample counts as a copy
 
 
@@ -50,6 +51,7 @@ def _compared(subject: Subject) -> dict[str, Any]:
     features = subject.features
     of_samples, of_data = features.features(drawn).cpu(), features.features(data).cpu()
     of_train = _of_training(subject)
+    subject.neighbours = _neighbours(subject, drawn, of_samples, of_train, of_data)
     kernel = kernel_distance(of_data, of_samples, blocks=min(10, max(len(data) // 100, 1)), seed=subject.seed)
 
     def distances(rows: Rows) -> Figures:
@@ -104,6 +106,23 @@ def _least_distance(of_train: Tensor | None, of_data: Tensor) -> float | None:
     if of_train is None or len(of_train) < len(of_data):
         return None
     return frechet_distance(of_data, of_train[: len(of_data)])
+
+
+def _neighbours(
+    subject: Subject, drawn: Tensor, of_samples: Tensor, of_train: Tensor | None, of_data: Tensor
+) -> Neighbours | None:
+    """Of the samples that are nearest to a training example, by features of all."""
+    if of_train is None:
+        return None
+    found = nearest(of_samples, of_train, k=min(NEAREST, len(of_train)))
+    order = found.distances[:, 0].argsort(stable=True)
+    chosen = torch.cat([order[:SHOWN], order[SHOWN:].sort().values[:SHOWN]])  # the others as they were drawn
+    train = subject.data.train
+    places = torch.cat(subject.indices(train, TRAINING)).cpu()[found.indices[chosen]]
+    batch = subject.data.batch(train, places.flatten().to(subject.device))
+    examples = to_its_end(batch, subject.space).cpu().unflatten(0, places.shape)
+    of_held_out = float(nearest(of_data, of_train).distances.median())
+    return Neighbours(drawn[chosen], examples, found.distances[chosen, 0], of_held_out)
 
 
 def _copies(of_samples: Tensor, of_train: Tensor | None, of_data: Tensor) -> dict[str, Any]:

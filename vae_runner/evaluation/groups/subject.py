@@ -47,10 +47,24 @@ class Settings:
 
 
 @dataclass
+class Neighbours:
+    """Samples (n, *shape), and of each the training examples (n, k, *shape) whose features are nearest to its own.
+
+    distances: to the nearest, (n,). of_held_out: the median of those of held-out examples.
+    """
+
+    samples: Tensor
+    nearest: Tensor
+    distances: Tensor
+    of_held_out: float
+
+
+@dataclass
 class Subject:
     """split: the examples that figures are of; limit: how many of them, the first, None for all.
 
-    make_features: gives the features that samples are compared in, when they are first needed.
+    make_features: gives the features that samples are compared in, when they are first needed. neighbours: of the
+    samples that may be copies, once samples were compared.
     """
 
     model: Any
@@ -61,6 +75,7 @@ class Subject:
     limit: int | None = None
     seed: int = 0
     settings: Settings = field(default_factory=Settings)
+    neighbours: Neighbours | None = None
 
     @property
     def space(self) -> Space:
@@ -80,10 +95,15 @@ class Subject:
         Binarised examples come out the same for every model.
         """
         chosen = self.split if split is None else split
-        limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        indices = [block.indices for block in blocks(chosen, self.device, min(limits, default=None))]
+        indices = self.indices(split, most)
         return watched(self.data.batches(chosen, indices, generator), len(indices))
+
+    def indices(self, split: Split | None = None, most: int | None = None) -> list[Tensor]:
+        """Which examples these are, block by block."""
+        chosen = self.split if split is None else split
+        limits = [limit for limit in (most, self.limit if split is None else None) if limit is not None]
+        return [block.indices for block in blocks(chosen, self.device, min(limits, default=None))]
 
     def codes(self, split: Split | None = None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
         """Codes (N, D), means of q(z|x) of all levels side by side, and the labels of their examples, on the CPU."""
