@@ -584,6 +584,20 @@ def test_where_the_way_down_is_told_a_condition_only_the_top_has_an_aggregate_po
     assert "level_1_mutual_information" not in found
 
 
+def test_a_likelihood_taken_anew_is_of_as_many_draws_as_before(copied, monkeypatch):
+    run = copied("vae")
+    affordable = GROUPS["likelihood"].__globals__
+    monkeypatch.setitem(affordable, "_affordable", lambda subject: 50)
+    first = evaluated(run, "limit=20", only="likelihood")["likelihood"]
+    monkeypatch.setitem(affordable, "_affordable", lambda subject: 100)
+    assert evaluated_again(run, "limit=20", only="likelihood")["likelihood"] == first
+    assert first["draws"] == 50
+    # what somebody asked for is not taken for what can be afforded, nor that of other examples
+    assert evaluated_again(run, "limit=20", "samples=7", only="likelihood")["likelihood"]["draws"] == 7
+    assert evaluated_again(run, "limit=20", only="likelihood")["likelihood"]["draws"] == 100
+    assert evaluated_again(run, "limit=21", only="likelihood")["likelihood"]["draws"] == 100
+
+
 def test_an_unknown_group_is_refused(trained, refused):
     said = refused("evaluate", f"run={trained('vae')}", "only=sample", unchanged=trained("vae"))
     assert said.endswith("only=sample: there is no group sample; did you mean samples?")

@@ -6,7 +6,7 @@ import torch
 from tests.helpers import config_of
 from vae_runner.build import build_experiment
 from vae_runner.evaluation.features.networks import Components
-from vae_runner.evaluation.groups import samples
+from vae_runner.evaluation.groups import GROUPS
 from vae_runner.evaluation.groups.subject import Settings, Subject
 
 
@@ -26,8 +26,8 @@ def test_copies_stand_first_beside_the_training_examples_that_they_are_of(subjec
         x[torch.tensor([40, 7, 99])] = subject.data.batch(subject.data.train, torch.tensor(copied)).x
         yield None, x
 
-    monkeypatch.setitem(samples.__globals__, "sample_blocks", drawn)
-    samples(subject)
+    monkeypatch.setitem(GROUPS["samples"].__globals__, "sample_blocks", drawn)
+    GROUPS["samples"](subject)
     found = subject.neighbours
     assert found.samples.shape == (10, 1, 8, 8)
     assert found.nearest.shape == (10, 5, 1, 8, 8)
@@ -41,5 +41,5 @@ def test_copies_stand_first_beside_the_training_examples_that_they_are_of(subjec
 
 def test_of_training_examples_there_are_none(subject):
     subject.split = subject.data.train
-    samples(subject)
+    GROUPS["samples"](subject)
     assert subject.neighbours is None

@@ -148,6 +148,7 @@ def evaluate(
         draw(opened, name, result)
     settings = Settings(
         weights=samples,
+        affordable=file.affordable,
         temperatures=annealed,
         chains=annealed_chains,
         annealed_examples=annealed_examples,

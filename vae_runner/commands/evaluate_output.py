@@ -50,6 +50,12 @@ class EvaluationFile:
             print(f"dropped: {stay} (of {', '.join(different)})" if different else f"kept as it was: {stay}")
         self._write()
 
+    @property
+    def affordable(self) -> int | None:
+        """How many draws a likelihood was of that can be kept, where nobody asked for so many."""
+        kept = self.groups.get("likelihood") or {}
+        return None if (kept.get("taken_with") or {}).get("samples") else kept.get("draws")
+
     def add(self, name: str, figures: dict[str, Any], taken_with: dict[str, Any]) -> None:
         self._reasons.pop(name, None)
         self.groups[name] = {**figures, "taken_with": taken_with}

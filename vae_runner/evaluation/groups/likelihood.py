@@ -33,13 +33,14 @@ def likelihood(subject: Subject) -> dict[str, Any]:
     with subject.preserved():
         if not model(first).has_density:
             raise Inapplicable("codes without noise have no density, so there is nothing to weigh")
-    draws = 1 if "indices" in model.posterior.provides else settings.weights or _affordable(subject)
+    is_code = "indices" in model.posterior.provides
+    draws = 1 if is_code else settings.weights or settings.affordable or _affordable(subject)
     found = bounds(
         model, subject.data, subject.split, subject.device, samples=draws, limit=subject.limit, seed=subject.seed
     )
     log_px = found[draws]
     per_value = _per_value(subject, log_px)
-    if "indices" in model.posterior.provides:
+    if is_code:
         return {
             "elbo": float(log_px.mean()),
             "elbo_standard_error": of_mean(log_px),

@@ -24,7 +24,8 @@ class Inapplicable(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """weights: K of the importance-weighted likelihood, None for as many as take about a minute, 5,000 at most.
+    """weights: K of the importance-weighted likelihood, None for as many as take about a minute, 5,000 at most, or as
+    did when the same was evaluated before: affordable.
 
     temperatures: of annealed importance sampling, 0 for none, on `annealed_examples` with `chains` each.
     samples: drawn from the model, and as many examples they are held against, at most, by `neighbours` of each.
@@ -34,6 +35,7 @@ class Settings:
     """
 
     weights: int | None = None
+    affordable: int | None = None
     temperatures: int = 0
     annealed_examples: int = 100
     chains: int = 16
