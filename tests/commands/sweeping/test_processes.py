@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from vae_runner.cli import main
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.launch import Launch
-from vae_runner.commands.sweeping.processes import processes_for
+from vae_runner.commands.sweeping.processes import parallel_processes, processes_for, starting
 from vae_runner.config import compose
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
@@ -54,6 +54,21 @@ def states() -> list[str]:
 
 def status(job: int) -> dict:
     return json.loads(Path(f"s/{job}/status.json").read_text())
+
+
+@needs_joblib
+def test_processes_that_were_started_beforehand_take_the_jobs():
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    directory = RunDirectory(Path("s"))
+    directory.path.mkdir()
+    with parallel_processes(directory):
+        with starting(2):
+            pass
+        begun = {process.pid for process in get_reusable_executor(reuse=True)._processes.values()}
+        assert len(begun) == 2
+        assert {*Parallel(n_jobs=2, batch_size=1)(delayed(os.getpid)() for _ in range(4))} <= begun
 
 
 @needs_joblib
