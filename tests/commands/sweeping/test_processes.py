@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from vae_runner.cli import main
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.launch import Launch
-from vae_runner.commands.sweeping.processes import parallel_processes, processes_for, starting
+from vae_runner.commands.sweeping.processes import parallel_processes, processes_for, starting, threads_for
 from vae_runner.config import compose
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
@@ -57,13 +57,26 @@ def status(job: int) -> dict:
 
 
 @needs_joblib
+@pytest.mark.parametrize(
+    ("asked", "processes", "threads"),
+    [(None, 2, 1), ("1", 2, 1), ("2", 2, 2), ("3", 2, 3), ("16", 2, 4), ("16", 8, 1), ("16", 20, 1), ("3,2", 2, 3)],
+)
+def test_processes_together_have_no_more_threads_than_there_are_cores(monkeypatch, asked, processes, threads):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_for(processes) == threads
+
+
+@needs_joblib
 def test_processes_that_were_started_beforehand_take_the_jobs():
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
     directory = RunDirectory(Path("s"))
     directory.path.mkdir()
-    with parallel_processes(directory):
+    with parallel_processes(directory, 2):
         with starting(2):
             pass
         begun = {process.pid for process in get_reusable_executor(reuse=True)._processes.values()}

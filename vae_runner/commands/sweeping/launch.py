@@ -80,4 +80,4 @@ class Launch:
 
     def around(self, sweep: RunDirectory) -> AbstractContextManager[None]:
         """Within it Hydra launches the jobs of `sweep`, which is locked."""
-        return parallel_processes(sweep) if self.processes > 1 else nullcontext()
+        return parallel_processes(sweep, self.processes) if self.processes > 1 else nullcontext()

@@ -40,9 +40,21 @@ def processes_for(n_jobs: Any, jobs: int | None) -> int:
     return processes if jobs is None else min(processes, jobs)
 
 
+def threads_for(processes: int) -> int:
+    """How many threads each of so many processes has: as many as OMP_NUM_THREADS says, else 1.
+
+    All of them together have no more than there are cores: threads that wait for others do so at full speed, and a step
+    of a few milliseconds takes a hundred of them where others wait for the same core.
+    """
+    from joblib import cpu_count
+
+    asked = os.environ.get("OMP_NUM_THREADS", "1").partition(",")[0].strip()  # of the outermost level, where of several
+    return min(int(asked) if asked.isdecimal() else 1, max(cpu_count() // processes, 1))
+
+
 @contextmanager
-def parallel_processes(sweep: RunDirectory) -> Iterator[None]:
-    """Inside, joblib's processes are workers of this sweep, each with as many threads as OMP_NUM_THREADS says, else 1.
+def parallel_processes(sweep: RunDirectory, processes: int) -> Iterator[None]:
+    """Inside, joblib's processes are workers of this sweep, as many as `processes`.
 
     Ctrl-C or SIGTERM ends the sweep when every run in hand has ended: KeyboardInterrupt.
     """
@@ -51,8 +63,7 @@ def parallel_processes(sweep: RunDirectory) -> Iterator[None]:
     from joblib.parallel import BACKENDS
 
     loky = BACKENDS["loky"]
-    threads = int(os.environ.get("OMP_NUM_THREADS", 1))
-    ours = functools.partial(loky, inner_max_num_threads=threads, initializer=worker.begin)
+    ours = functools.partial(loky, inner_max_num_threads=threads_for(processes), initializer=worker.begin)
     register_parallel_backend("loky", ours)
     handlers = _handle(functools.partial(_end, sweep))
     try:
