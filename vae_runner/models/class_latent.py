@@ -187,7 +187,9 @@ class ClassLatent(nn.Module):
         """K*B examples, one class after the other."""
         x, given, mask = (repeated(part, self.classes) for part in (batch.x, batch.input, batch.mask))
         c = torch.arange(self.classes, device=batch.x.device).repeat_interleave(len(batch))
-        return Batch(x, given, c=c, mask=mask)  # type: ignore[arg-type]
+        assert x is not None
+        assert given is not None
+        return Batch(x, given, c=c, mask=mask)
 
     def _classification(self, log_q: Tensor, y: Tensor) -> Tensor:
         """The mean of -log q(y|x) over the known classes of a batch and of some more labelled examples."""

@@ -143,6 +143,20 @@ def group_is_empty(group: int) -> bool:
 
 
 @needs_joblib
+def test_ctrl_c_while_processes_start_is_told_in_lines_and_not_in_tracebacks():
+    stacks = ["hydra/launcher=vectorized", "hydra.launcher.n_jobs=2"]
+    process = start("seed=range(6)", launcher=stacks)
+    assert process.stdout is not None
+    assert process.stdout.readline().endswith("in 2 processes\n")
+    time.sleep(0.7)  # into the imports of the processes, or wherever they are by then
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert "ending; every run stops after the step in hand" in output
+
+
+@needs_joblib
 def test_ctrl_c_interrupts_every_run_and_the_same_command_does_the_rest():
     process = start("seed=0,1,2")
     wait_for_steps(0, 1)

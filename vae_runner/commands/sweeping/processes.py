@@ -78,18 +78,24 @@ def parallel_processes(sweep: RunDirectory, processes: int) -> Iterator[None]:
 @contextmanager
 def starting(processes: int) -> Iterator[None]:
     """Inside, as many processes of joblib start, beside whatever is done here; after it they are there."""
-    from joblib import Parallel, delayed
-
     if processes == 1:
         yield
         return
-    everyone = Parallel(n_jobs=processes, batch_size=1)
-    thread = threading.Thread(target=everyone, args=([delayed(worker.ready)() for _ in range(processes)],))
+    thread = threading.Thread(target=_start, args=(processes,))
     thread.start()
     try:
         yield
     finally:
         thread.join()
+
+
+def _start(processes: int) -> None:
+    from joblib import Parallel, delayed
+
+    # in this thread, and so in what it starts, which Ctrl-C reaches before it can ignore it
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    with suppress(Exception):  # what ends them here ends the jobs as well, and is told there
+        Parallel(n_jobs=processes, batch_size=1)(delayed(worker.ready)() for _ in range(processes))
 
 
 def _handle(handler: Any) -> dict[int, Any]:
