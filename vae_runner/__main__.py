@@ -2,7 +2,7 @@
 
 import sys
 
-from vae_runner.cli import main
+from vae_runner.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -26,7 +26,6 @@ from jobs import JOBS, Job
 
 HERE = Path(__file__).parent
 WAYS = {"tutorial": "the tutorial's way", "pythae": "pythae", "bare": "a bare loop"}
-FIT, STEPS = "vae-run train, the whole fit", "vae-run train, its steps"
 
 
 @dataclass
@@ -59,9 +58,10 @@ def other(way: str, job: Job, root: Path, epochs: int) -> dict[str, Timing]:
     return {WAYS[way]: Timing(examples / figures["seconds"], figures["loss"], memory, figures["parameters"])}
 
 
-def ours(job: Job, root: Path, place: Path, epochs: int) -> dict[str, Timing]:
+def ours(job: Job, root: Path, place: Path, epochs: int, precision: str) -> dict[str, Timing]:
     """The whole fit, with validation, pictures, logs and checkpoints; and the windows that have only steps in them."""
-    _, memory = run([sys.executable, "-m", "vae_runner", "train", *job.command(root, place, epochs, len_of(root))])
+    arguments = [*job.command(root, place, epochs, len_of(root)), f"trainer.precision={precision}"]
+    _, memory = run([sys.executable, "-m", "vae_runner", "train", *arguments])
     summary = json.loads((place / "summary.json").read_text())
     lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
     windows = [
@@ -72,9 +72,10 @@ def ours(job: Job, root: Path, place: Path, epochs: int) -> dict[str, Timing]:
     loss, parameters = summary["test"]["loss"], summary["parameters"]
     if not job.bernoulli:  # without the constant of the density, which the others leave out
         loss -= 0.5 * 1.8378770664093453 * job.shape[0] * job.shape[1]
+    name = "vae-run train" + (f", {precision}" if precision != "fp32" else "")
     return {
-        STEPS: Timing(statistics.median(windows), loss, memory, parameters),
-        FIT: Timing(summary["examples_per_second"], loss, memory, parameters),
+        f"{name}: its steps": Timing(statistics.median(windows), loss, memory, parameters),
+        f"{name}: the whole fit": Timing(summary["examples_per_second"], loss, memory, parameters),
     }
 
 
@@ -82,6 +83,14 @@ def len_of(root: Path) -> int:
     import numpy as np
 
     return len(np.load(root / "train.npy", mmap_mode="r"))
+
+
+def multiplies_bf16() -> bool:
+    """Has this machine instructions for it? Others would take longer than with fp32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    about = Path("/proc/cpuinfo")
+    return about.is_file() and not {"avx512_bf16", "amx_bf16"}.isdisjoint(about.read_text().split())
 
 
 def machine() -> str:
@@ -94,7 +103,7 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
 
 
-def compare(job: Job, rounds: int, epochs: int, most: int | None) -> None:
+def compare(job: Job, rounds: int, epochs: int, most: int | None, precisions: Sequence[str]) -> None:
     ways = [way for way in WAYS if way != "pythae" or find_spec("pythae")]
     found: dict[str, list[Timing]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -104,8 +113,9 @@ def compare(job: Job, rounds: int, epochs: int, most: int | None) -> None:
             for way in ways:
                 for name, timing in other(way, job, root, epochs).items():
                     found.setdefault(name, []).append(timing)
-            for name, timing in ours(job, root, root / f"run{turn}", epochs).items():
-                found.setdefault(name, []).append(timing)
+            for precision in precisions:
+                for name, timing in ours(job, root, root / f"run{turn}_{precision}", epochs, precision).items():
+                    found.setdefault(name, []).append(timing)
         examples = len_of(root)
     print(f"\n{job.name}: {examples} examples of {job.shape}, {epochs} epochs, batches of {job.batch_size}\n")
     print("| | examples/s, median | least to most | to the tutorial's way | to a bare loop | test loss | peak MB |")
@@ -133,13 +143,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="instead of the job's own")
     parser.add_argument("--examples", type=int, help="train on so many at most")
+    parser.add_argument("--precisions", help="of vae-run train; fp32, and bf16 where the machine multiplies it")
     arguments = parser.parse_args()
+    precisions = (arguments.precisions or ("fp32,bf16" if multiplies_bf16() else "fp32")).split(",")
     print(machine())
     if not find_spec("pythae"):
         print("without pythae, which is not installed: pip install 'vae-runner[benchmark]'")
     for name in arguments.jobs.split(","):
         job = JOBS[name]
-        compare(job, arguments.rounds, arguments.epochs or job.epochs, arguments.examples)
+        compare(job, arguments.rounds, arguments.epochs or job.epochs, arguments.examples, precisions)
 
 
 if __name__ == "__main__":

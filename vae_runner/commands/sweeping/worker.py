@@ -4,6 +4,7 @@ Ctrl-C reaches every process of a terminal. joblib's workers ignore it and wait 
 of them a SIGTERM: the job in hand ends as a run does, with everything written, and no other begins.
 """
 
+import atexit
 import gc
 import logging
 import multiprocessing
@@ -35,12 +36,15 @@ def begin() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # whatever handler a run has for it
     signal.signal(signal.SIGTERM, _end)
     _Worker.begun = True
+    gc.disable()
 
     import torch
 
     import vae_runner.execute  # noqa: F401 - most of what a job needs
 
     gc.freeze()  # it never becomes garbage, and joblib looks for garbage after each job
+    gc.enable()
+    atexit.register(gc.freeze)  # nor need it be looked for at the end
     if (gpus := torch.cuda.device_count()) > 1:
         _, _, number = multiprocessing.current_process().name.rpartition("-")
         torch.cuda.set_device(int(number) % gpus)
