@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from vae_runner.cli import main
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.launch import Launch
-from vae_runner.commands.sweeping.processes import parallel_processes, processes_for, starting, threads_for
+from vae_runner.commands.sweeping.processes import processes_for, threads_for
 from vae_runner.config import compose
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
@@ -70,18 +71,35 @@ def test_processes_together_have_no_more_threads_than_there_are_cores(monkeypatc
 
 
 @needs_joblib
-def test_processes_that_were_started_beforehand_take_the_jobs():
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
+@pytest.mark.parametrize("launcher", ["joblib", "vectorized"])
+def test_processes_that_start_while_a_sweep_is_checked_take_its_jobs(launcher, monkeypatch):
+    begun = []
 
-    directory = RunDirectory(Path("s"))
-    directory.path.mkdir()
-    with parallel_processes(directory, 2):
-        with starting(2):
-            pass
-        begun = {process.pid for process in get_reusable_executor(reuse=True)._processes.values()}
-        assert len(begun) == 2
-        assert {*Parallel(n_jobs=2, batch_size=1)(delayed(os.getpid)() for _ in range(4))} <= begun
+    def looked_at(*arguments):
+        deadline = time.monotonic() + 30
+        while len(multiprocessing.active_children()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        begun.extend(process.pid for process in multiprocessing.active_children())
+
+    monkeypatch.setattr("vae_runner.commands.sweeping.sweep._refuse_if_nothing_can_run", looked_at)
+    assert sweep("seed=0,1,2,3", f"hydra/launcher={launcher}", "hydra.launcher.n_jobs=2", *DEBUG) == 0
+    assert {status(job)["pid"] for job in range(4)} == {*begun}
+
+
+@needs_joblib
+def test_processes_of_a_sweep_that_is_refused_are_gone(capfd):
+    assert sweep("seed=0,1", "latent_dim=-1", *PARALLEL, *DEBUG) == 2
+    assert multiprocessing.active_children() == []
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+@needs_joblib
+def test_a_sweep_that_has_nothing_left_to_do_starts_no_process(monkeypatch):
+    assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 0
+    monkeypatch.setattr(worker, "ready", lambda: pytest.fail("a process was started"))
+    monkeypatch.setattr("vae_runner.commands.sweeping.processes._start", lambda *a: pytest.fail("processes start"))
+    assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 0
 
 
 @needs_joblib

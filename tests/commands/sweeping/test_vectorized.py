@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from vae_runner.cli import main
-from vae_runner.commands.sweeping import together, vectorized
+from vae_runner.commands.sweeping import together
+from vae_runner.commands.sweeping.processes import processes_of_stacks
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.fitting import Fitting
@@ -294,12 +295,12 @@ def test_processes_share_the_jobs_and_each_trains_its_own_as_one(capfd):
 )
 def test_a_process_has_two_jobs_at_least_unless_it_is_said_otherwise(monkeypatch, typed, jobs, device, processes):
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
-    assert vectorized._processes(typed, device, jobs) == processes
+    assert processes_of_stacks({"at_once": 16, "n_jobs": typed}, device, jobs) == processes
 
 
 def test_one_process_has_a_gpu_for_itself(monkeypatch):
-    monkeypatch.setattr(vectorized, "choose_device", torch.device)
-    assert vectorized._processes(None, "cuda", 64) == 1
+    monkeypatch.setattr("vae_runner.training.device.choose_device", torch.device)
+    assert processes_of_stacks({"at_once": 16, "n_jobs": None}, "cuda", 64) == 1
 
 
 def test_processes_that_cannot_be_are_refused(capsys, tmp_path):

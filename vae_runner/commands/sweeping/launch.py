@@ -2,16 +2,16 @@
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vae_runner.commands.sweeping import worker
-from vae_runner.commands.sweeping.processes import parallel_processes, processes_for
+from vae_runner.commands.sweeping.processes import ending_together, processes_for, processes_of_stacks, workers
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
@@ -36,48 +36,77 @@ def noted(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 class Launch:
     """What runs a job; `overrides` of Hydra's own settings; `said` of it before, and `interrupted` after Ctrl-C.
 
-    processes: of this machine, that joblib has.
+    processes: of this machine, that joblib has, by the `parallel` settings of its `Parallel`. prepare: what is to be
+    done before Hydra launches.
     """
 
     job: Callable[[DictConfig], Any] = worker.job
     overrides: Sequence[str] = ()
     processes: int = 1
+    parallel: Mapping[str, Any] = field(default_factory=dict)
     said: str = ""
     interrupted: str = "interrupted"
+    prepare: Callable[[], None] = lambda: None
 
     @classmethod
     def of(cls, config: DictConfig, jobs: int | None) -> "Launch":
-        """As the config of a sweep says. jobs: how many there are, where that is known.
+        """As the config of a sweep says, without importing what trains. jobs: how many there are, where that is known.
 
         Raises UserError where it cannot be.
         """
-        from vae_runner.commands.sweeping import job as sweep_job
-
-        launcher = plain(config.hydra.launcher)["_target_"].rpartition(".")[2]
+        settings = plain(config.hydra.launcher)
+        launcher = settings.pop("_target_").rpartition(".")[2]
         # a sweeper that chooses by what came of jobs is told of a failure, so that it does not choose by that one
         quiet = noted if jobs is not None else lambda job: job
         if launcher == "BasicLauncher":
-            return cls(quiet(sweep_job.job))
+            return cls(quiet(_run_here))
         if launcher == "JoblibLauncher":
-            processes = processes_for(config.hydra.launcher.n_jobs, jobs)
+            processes = processes_for(settings["n_jobs"], jobs)
             # each job by itself: joblib would hand several short ones to one process while others wait
-            overrides = [f"hydra.launcher.n_jobs={processes}", "hydra.launcher.batch_size=1"]
+            parallel = {"n_jobs": processes, "batch_size": 1}
+            overrides = [f"hydra.launcher.{key}={value}" for key, value in parallel.items()]
             if processes == 1:
-                return cls(quiet(sweep_job.job), overrides)
-            return cls(quiet(worker.job), overrides, processes, f", {processes} at a time")
+                return cls(quiet(_run_here), overrides)
+            return cls(quiet(worker.job), overrides, processes, settings | parallel, f", {processes} at a time")
         if launcher == "VectorizedLauncher":
-            from vae_runner.commands.sweeping.vectorized import prepare
-
-            processes = prepare(config, jobs)
-            said = f", in {processes} processes" if processes > 1 else ""
-            # its launcher trains what the task says
-            return cls(sweep_job.Job.of, [f"hydra.launcher.n_jobs={processes}"], processes, said)
+            processes = processes_of_stacks(settings, config.trainer.device, jobs)
+            return cls(
+                _described,  # its launcher trains what the task says
+                [f"hydra.launcher.n_jobs={processes}"],
+                processes,
+                {"n_jobs": processes, "batch_size": 1},
+                f", in {processes} processes" if processes > 1 else "",
+                prepare=_make_vectorized_known,
+            )
         if launcher == "SlurmLauncher":
             if shutil.which("srun") is None:
                 raise UserError("hydra/launcher: there is no Slurm here (no srun); type this on a node of the cluster")
             return cls(interrupted="interrupted, but Slurm has the jobs and goes on with them (scancel ends them)")
         return cls()
 
+    def workers(self, begun: bool = True) -> AbstractContextManager[None]:
+        """Within it joblib's processes are there; begun: from now on."""
+        return workers(self.processes, self.parallel, begun) if self.processes > 1 else nullcontext()
+
     def around(self, sweep: RunDirectory) -> AbstractContextManager[None]:
         """Within it Hydra launches the jobs of `sweep`, which is locked."""
-        return parallel_processes(sweep, self.processes) if self.processes > 1 else nullcontext()
+        self.prepare()
+        return ending_together(sweep) if self.processes > 1 else nullcontext()
+
+
+def _run_here(config: DictConfig) -> float | None:
+    from vae_runner.commands.sweeping.job import job
+
+    return job(config)
+
+
+def _described(config: DictConfig) -> Any:
+    from vae_runner.commands.sweeping.job import Job
+
+    return Job.of(config)
+
+
+def _make_vectorized_known() -> None:
+    from vae_runner.commands.sweeping.vectorized import make_known
+
+    make_known()

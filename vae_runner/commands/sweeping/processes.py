@@ -5,9 +5,10 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from vae_runner.run_directory import RunDirectory
 log = logging.getLogger("vae_runner")
 
 POLL = 0.05  # seconds
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, of either under Windows
 
 
 def processes_for(n_jobs: Any, jobs: int | None) -> int:
@@ -40,6 +42,34 @@ def processes_for(n_jobs: Any, jobs: int | None) -> int:
     return processes if jobs is None else min(processes, jobs)
 
 
+def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | None) -> int:
+    """How many processes jobs that are trained as one are divided among.
+
+    As many as there are cores, where a process has two jobs at least; one has a GPU for itself. settings: of
+    `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
+
+    Raises UserError where they cannot be.
+    """
+    at_once, n_jobs = settings["at_once"], settings["n_jobs"]
+    if not isinstance(at_once, int) or at_once < 2:
+        raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2")
+    if n_jobs is not None:
+        return processes_for(n_jobs, jobs)
+    if jobs is None or jobs < 4 or not _is_cpu(device):
+        return 1
+    return processes_for(-1, jobs // 2)
+
+
+def _is_cpu(device: str) -> bool:
+    """Of a name as in `trainer.device`; torch is asked, which takes a second to import, where it is not plain."""
+    if device in ("auto", "cpu") and sys.platform == "linux" and not any(map(os.path.exists, GPU_DEVICES)):
+        return True
+
+    from vae_runner.training.device import choose_device
+
+    return choose_device(device).type == "cpu"
+
+
 def threads_for(processes: int) -> int:
     """How many threads each of so many processes has: as many as OMP_NUM_THREADS says, else 1.
 
@@ -53,49 +83,57 @@ def threads_for(processes: int) -> int:
 
 
 @contextmanager
-def parallel_processes(sweep: RunDirectory, processes: int) -> Iterator[None]:
-    """Inside, joblib's processes are workers of this sweep, as many as `processes`.
+def workers(processes: int, settings: Mapping[str, Any], begun: bool = True) -> Iterator[None]:
+    """Inside, joblib's processes are workers, as many as `processes`; at its end they end, at once where it fails.
 
-    Ctrl-C or SIGTERM ends the sweep when every run in hand has ended: KeyboardInterrupt.
+    settings: of the `joblib.Parallel` that will give them jobs; with others joblib would begin with new ones.
+    begun: they start at once, beside whatever is done here until jobs come: a process imports for seconds.
     """
     from joblib import register_parallel_backend
     from joblib.externals.loky import get_reusable_executor
     from joblib.parallel import BACKENDS
 
     loky = BACKENDS["loky"]
-    ours = functools.partial(loky, inner_max_num_threads=threads_for(processes), initializer=worker.begin)
+    starting = threading.Thread(target=_start, args=(processes, settings))
+
+    def ours(**arguments: Any) -> Any:
+        if begun and threading.current_thread() is not starting:
+            starting.join()  # else it would be given other processes
+        return loky(inner_max_num_threads=threads_for(processes), initializer=worker.begin, **arguments)
+
     register_parallel_backend("loky", ours)
+    if begun:
+        starting.start()
+    try:
+        yield
+    except BaseException:
+        _signal_all(signal.SIGKILL)
+        raise
+    finally:
+        if begun:
+            starting.join()
+        register_parallel_backend("loky", loky)
+        get_reusable_executor(reuse=True).shutdown(kill_workers=False)
+
+
+def _start(processes: int, settings: Mapping[str, Any]) -> None:
+    from joblib import Parallel, delayed
+
+    # in this thread, and so in what it starts, which Ctrl-C reaches before it can ignore it
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    with suppress(Exception):  # what ends them here ends the jobs as well, and is told there
+        Parallel(**settings)(delayed(worker.ready)() for _ in range(processes))
+
+
+@contextmanager
+def ending_together(sweep: RunDirectory) -> Iterator[None]:
+    """Inside, Ctrl-C or SIGTERM ends the sweep when every run in hand has ended: KeyboardInterrupt."""
     handlers = _handle(functools.partial(_end, sweep))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        register_parallel_backend("loky", loky)
-        get_reusable_executor(reuse=True).shutdown(kill_workers=False)
-
-
-@contextmanager
-def starting(processes: int) -> Iterator[None]:
-    """Inside, as many processes of joblib start, beside whatever is done here; after it they are there."""
-    if processes == 1:
-        yield
-        return
-    thread = threading.Thread(target=_start, args=(processes,))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def _start(processes: int) -> None:
-    from joblib import Parallel, delayed
-
-    # in this thread, and so in what it starts, which Ctrl-C reaches before it can ignore it
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    with suppress(Exception):  # what ends them here ends the jobs as well, and is told there
-        Parallel(n_jobs=processes, batch_size=1)(delayed(worker.ready)() for _ in range(processes))
 
 
 def _handle(handler: Any) -> dict[int, Any]:
@@ -107,10 +145,14 @@ def _handle(handler: Any) -> dict[int, Any]:
 def _end(sweep: RunDirectory, number: int, frame: FrameType | None) -> None:
     sweep.unlock()  # a worker that was not yet ready for the signal sees this, and begins no job
     log.warning("ending; every run stops after the step in hand")
-    for process in multiprocessing.active_children():
-        assert process.pid is not None
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
+    _signal_all(signal.SIGTERM)
     while any(RunDirectory(path).alive() for path in sweep.path.iterdir() if path.name.isdigit()):
         time.sleep(POLL)
     raise KeyboardInterrupt  # joblib kills the workers, none of which holds a run
+
+
+def _signal_all(number: signal.Signals) -> None:
+    for process in multiprocessing.active_children():
+        assert process.pid is not None
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)

@@ -30,83 +30,91 @@ JOB_NUMBER = "${hydra.job.num}"
 
 
 def sweep(line: CommandLine, args: Sequence[str]) -> int:
-    from vae_runner.reporting.console import console_logging
-
     jobs = jobs_of(line)
-    first = _refuse_if_nothing_can_run(line, jobs)
+    first = _composed(jobs[0], line)
     subdirectory = plain(first.hydra.sweep)["subdir"]
     if subdirectory != JOB_NUMBER:
         raise UserError(
             f"hydra.sweep.subdir={subdirectory}: the jobs of a sweep are told apart by their number; "
             "leave it at ${hydra.job.num}, and choose where the sweep goes with hydra.sweep.dir=DIR"
         )
-    listed = are_listed(first)
-    launch = Launch.of(first, len(jobs) if listed else None)
+    listed = jobs if are_listed(first) else None
+    launch = Launch.of(first, None if listed is None else len(listed))
     template = place(first, "sweep")
-    if TIME not in template and listed:
-        _refuse_another_sweep(Path(template), jobs)
-    whole = claim(template)
-    path = whole.path
-    code = 0
-    try:
-        with console_logging():
-            log.info("%ssweep in %s%s", f"{len(jobs)} jobs; " if listed else "", path, launch.said)
-            again = f"the same command with {override('hydra.sweep.dir', path)}"
-            try:
-                with launch.around(whole):
-                    run_hydra(launch.job, [*args, *launch.overrides, override("hydra.sweep.dir", path.absolute())])
-            except KeyboardInterrupt:
-                code = INTERRUPTED
-                log.warning("%s; to go on: %s", launch.interrupted, again)
-            except BrokenProcessPool:
-                code = FAILED
-                log.error(
-                    "a process of the sweep was killed, as the system does when memory runs out, and the jobs of the "
-                    "others with it; to go on: %s, and fewer processes: hydra.launcher.n_jobs=%d",
-                    again,
-                    max(launch.processes // 2, 1),
-                )
-            except Exception as error:
-                # a job's own end is in its directory; anything else is ours to tell
-                if all(row["state"] in ("completed", "pending") for row in _rows(path, jobs if listed else None)):
-                    raise
-                log.debug("a job failed: %s", error)
-            finally:
-                rows = _rows(path, jobs if listed else None)
-                write_bytes(path / "sweep.csv", tables.as_csv(rows).encode())
-                _show(rows)
-                print(f"in {path}")
-    finally:
-        whole.unlock()
+    is_there = TIME not in template and (Path(template) / "multirun.yaml").is_file()
+    with launch.workers(begun=not is_there):  # of a sweep that is there it may be that nothing is left to do
+        _refuse_if_nothing_can_run(line, jobs, first)
+        if TIME not in template and listed is not None:
+            _refuse_another_sweep(Path(template), listed)
+        whole = claim(template)
+        try:
+            return _run(launch, args, whole, listed)
+        finally:
+            whole.unlock()
+
+
+def _run(launch: Launch, args: Sequence[str], whole: RunDirectory, jobs: list[list[str]] | None) -> int:
+    """The exit code. jobs: where they are all known."""
+    from vae_runner.reporting.console import console_logging
+
+    path, code = whole.path, 0
+    with console_logging():
+        log.info("%ssweep in %s%s", f"{len(jobs)} jobs; " if jobs is not None else "", path, launch.said)
+        again = f"the same command with {override('hydra.sweep.dir', path)}"
+        try:
+            with launch.around(whole):
+                run_hydra(launch.job, [*args, *launch.overrides, override("hydra.sweep.dir", path.absolute())])
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+            log.warning("%s; to go on: %s", launch.interrupted, again)
+        except BrokenProcessPool:
+            code = FAILED
+            log.error(
+                "a process of the sweep was killed, as the system does when memory runs out, and the jobs of the "
+                "others with it; to go on: %s, and fewer processes: hydra.launcher.n_jobs=%d",
+                again,
+                max(launch.processes // 2, 1),
+            )
+        except Exception as error:
+            # a job's own end is in its directory; anything else is ours to tell
+            if all(row["state"] in ("completed", "pending") for row in _rows(path, jobs)):
+                raise
+            log.debug("a job failed: %s", error)
+        finally:
+            rows = _rows(path, jobs)
+            write_bytes(path / "sweep.csv", tables.as_csv(rows).encode())
+            _show(rows)
+            print(f"in {path}")
     states = {row["state"] for row in rows}
     return code or (FAILED if states & {"failed", "killed"} else INTERRUPTED if "interrupted" in states else 0)
 
 
-def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]]) -> DictConfig:
-    """The config of one job.
+def _composed(job: Sequence[str], line: CommandLine) -> DictConfig:
+    return compose([*job, *hydra_settings(line)], line.config_dir)
 
-    Raises UserError where a job does not compose or has a value that is not allowed, or none passes the check. Jobs are
-    composed until one has passed and everything that was typed was seen, of numbers the least and the largest; a job
-    that is refused for what does not go together will say so itself.
+
+def _refuse_if_nothing_can_run(line: CommandLine, jobs: list[list[str]], first: DictConfig) -> None:
+    """Raises UserError where a job does not compose or has a value that is not allowed, or none passes the check.
+
+    Jobs, the `first` of which is composed, are looked at until one has passed and everything that was typed was seen,
+    of numbers the least and the largest; a job that is refused for what does not go together will say so itself.
     """
     telling = _telling(jobs)
     seen: set[str] = set()
-    passed: DictConfig | None = None
+    passed = False
     mistake: UserError | None = None
     for job in jobs:
-        if seen.issuperset(job) or (passed is not None and seen.issuperset(telling.intersection(job))):
+        if (job and seen.issuperset(job)) or (passed and seen.issuperset(telling.intersection(job))):
             continue
         seen.update(job)
-        config = compose([*job, *hydra_settings(line)], line.config_dir)
         try:
-            check(config)
-            passed = passed if passed is not None else config
+            check(first if job is jobs[0] else _composed(job, line))
+            passed = True
         except Incompatible as error:
             mistake = mistake or error
-    if passed is None:
+    if not passed:
         assert mistake is not None
         raise mistake
-    return passed
 
 
 def _telling(jobs: list[list[str]]) -> set[str]:

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -15,39 +17,38 @@ from omegaconf import DictConfig, open_dict
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.job import Job, run_here
 from vae_runner.commands.sweeping.jobs import are_listed
-from vae_runner.commands.sweeping.processes import processes_for, starting
 from vae_runner.commands.sweeping.stacks import groups
 from vae_runner.commands.sweeping.together import Outcome, run_group
-from vae_runner.config.composing import plain
-from vae_runner.errors import UserError
-from vae_runner.training.device import choose_device
 
+REMEMBERED = 200  # configs of jobs, each of some hundred kilobytes
 TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
 
 
-def prepare(config: DictConfig, jobs: int | None) -> int:
-    """Makes the launcher known to Hydra. jobs: how many there are, where that is known.
-
-    Returns the number of processes that they are divided among. Raises UserError where its settings cannot be.
-    """
-    settings = plain(config.hydra.launcher)
-    at_once = settings["at_once"]
-    if not isinstance(at_once, int) or at_once < 2:
-        raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2")
-    # Hydra takes launchers from the package hydra_plugins alone, which is there where some other plugin is installed
+def make_known() -> None:
+    """Hydra takes launchers from the package hydra_plugins alone, which is there where another plugin is installed."""
     Plugins.instance().register(VectorizedLauncher)
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     vars(package)["vae_runner"] = sys.modules[__name__]
-    return _processes(settings["n_jobs"], config.trainer.device, jobs)
 
 
-def _processes(n_jobs: int | None, device: str, jobs: int | None) -> int:
-    """As many as there are cores, where a process has two jobs at least; one has a GPU for itself."""
-    if n_jobs is not None:
-        return processes_for(n_jobs, jobs)
-    if jobs is None or jobs < 4 or choose_device(device).type != "cpu":
-        return 1
-    return processes_for(-1, jobs // 2)
+class _ComposingOnce:
+    """Hydra's loader of configs, for a sweeper that composes every job to see that it can be, before it is launched."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._loader = loader
+        self._made: dict[tuple[str, ...], DictConfig] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        overrides = tuple(sweep_overrides)
+        if overrides in self._made:
+            return self._made.pop(overrides)  # it is the caller's now, who may change it
+        config = self._loader.load_sweep_config(master_config, sweep_overrides)
+        if len(self._made) < REMEMBERED:
+            self._made[overrides] = config
+        return config
 
 
 class VectorizedLauncher(Launcher):
@@ -62,16 +63,15 @@ class VectorizedLauncher(Launcher):
         self.at_once, self.n_jobs = at_once, n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        hydra_context.config_loader = cast(ConfigLoader, _ComposingOnce(hydra_context.config_loader))
         self.hydra_context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
-        with starting(self.n_jobs):  # a process imports for seconds, and Hydra takes a tenth of one for each job
-            returns = [
-                self._prepared(number, overrides)
-                for number, overrides in enumerate(job_overrides, start=initial_job_idx)
-            ]
+        returns = [
+            self._prepared(number, overrides) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
+        ]
         prepared = [done for done in returns if done.status is JobStatus.COMPLETED]
         outcomes = run_jobs([done.return_value for done in prepared], self.at_once, self.n_jobs)
         for done in prepared:
