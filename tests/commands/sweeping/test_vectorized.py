@@ -182,6 +182,15 @@ def test_no_more_jobs_are_stacked_than_was_said(stacked):
     assert stacked == [3, 2]
 
 
+def test_of_networks_that_would_not_stay_in_the_cache_fewer_are_stacked(stacked, monkeypatch):
+    # weights, gradients and two moments of 64-8-8-(2 x 3) and 3-8-8-64, in bytes
+    monkeypatch.setattr("vae_runner.commands.sweeping.stacks.CACHED", 3 * 4 * 4 * 1326)
+    assert sweep("seed=range(6)") == 0
+    assert stacked == [3, 3]
+    assert sweep("seed=range(4)", "hydra.launcher.at_once=4", where="said") == 0
+    assert stacked == [3, 3, 4]
+
+
 def test_a_job_with_a_mistake_fails_by_itself(capsys):
     assert sweep("seed=0,1", "kl.weight=1,[1,2]") == 1
     assert [row["state"] for row in rows()] == ["completed", "failed", "completed", "failed"]
@@ -258,7 +267,7 @@ def test_a_run_that_left_a_stack_ends_where_an_ordinary_one_does(monkeypatch):
 
 def test_a_wrong_number_of_jobs_is_refused_before_anything_begins(capsys, tmp_path):
     assert sweep("seed=0,1", "hydra.launcher.at_once=1") == 2
-    assert "hydra.launcher.at_once=1: must be a number of jobs, from 2" in capsys.readouterr().err
+    assert "hydra.launcher.at_once=1: must be a number of jobs, from 2, or null" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 

@@ -51,8 +51,8 @@ def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | No
     Raises UserError where they cannot be.
     """
     at_once, n_jobs = settings["at_once"], settings["n_jobs"]
-    if not isinstance(at_once, int) or at_once < 2:
-        raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2")
+    if at_once is not None and (type(at_once) is not int or at_once < 2):
+        raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2, or null")
     if n_jobs is not None:
         return processes_for(n_jobs, jobs)
     if jobs is None or jobs < 4 or not _is_cpu(device):

@@ -20,6 +20,8 @@ from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, requir
 # what every run has for itself: the weight of the KL is held in tensors, and the rest is not part of the model
 OWN = ("seed", "resume", "choices", "optimizer", "scheduler", "kl")
 NAMED = 3  # settings that a reason names, at most
+AT_ONCE = 16  # jobs that are trained as one, at most, where nothing is said of it
+CACHED = 32 * 2**20  # bytes that the last cache of a CPU holds, or so
 
 
 @dataclass
@@ -40,14 +42,19 @@ class Alone:
 
 @dataclass
 class Group:
-    """Jobs whose configs let them be trained as one; why: what keeps a single one from it."""
+    """Jobs whose configs let them be trained as one; why: what keeps a single one from it.
+
+    fits_cache: of large networks a CPU gets fewer at once, whose weights, gradients and moments stay in its cache.
+    """
 
     jobs: list[Job]
     why: str = ""
+    fits_cache: bool = False
 
 
-def groups(jobs: Sequence[Job], at_once: int) -> list[Group]:
-    """All jobs, `at_once` in a group at most."""
+def groups(jobs: Sequence[Job], at_once: int | None, processes: int = 1) -> list[Group]:
+    """All jobs, `at_once` in a group at most (None: as many as is good), and one for each of the processes at least."""
+    most = min(at_once or AT_ONCE, max(2, math.ceil(len(jobs) / processes)))
     alike: dict[str, list[Job]] = {}
     for job in jobs:
         alike.setdefault(json.dumps(form_of(job.values), sort_keys=True, default=str), []).append(job)
@@ -57,9 +64,14 @@ def groups(jobs: Sequence[Job], at_once: int) -> list[Group]:
             others = [other for other in alike.values() if other is not members]
             found.append(Group(members, _difference(members[0], max(others, key=len)[0])))
             continue
-        size = math.ceil(len(members) / math.ceil(len(members) / at_once))  # none is left over, if it can be helped
-        found += [Group(members[start : start + size]) for start in range(0, len(members), size)]
+        found += [Group(members[part], fits_cache=at_once is None) for part in _parts(len(members), most)]
     return found
+
+
+def _parts(n: int, most: int) -> list[slice]:
+    """n things in parts of `most` at most and about the same size: none is left over, if it can be helped."""
+    size = math.ceil(n / math.ceil(n / most))
+    return [slice(start, start + size) for start in range(0, n, size)]
 
 
 def stacks(group: Group) -> Iterator[Together | Alone]:
@@ -67,7 +79,22 @@ def stacks(group: Group) -> Iterator[Together | Alone]:
     if len(group.jobs) == 1:
         yield Alone(group.jobs[0], group.why)
         return
-    yield from _of_one_form(group.jobs)
+    for part in _of_one_form(group.jobs):
+        if isinstance(part, Together) and group.fits_cache:
+            yield from _fitting_cache(part)
+        else:
+            yield part
+
+
+def _fitting_cache(together: Together) -> Iterator[Together | Alone]:
+    model = together.experiments[0].model
+    most = len(together.jobs)
+    if together.experiments[0].device.type == "cpu":
+        weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+        most = max(2, CACHED // (4 * weights))  # with gradients and two moments
+    for part in _parts(len(together.jobs), most):
+        jobs, experiments = together.jobs[part], together.experiments[part]
+        yield Together(jobs, experiments) if len(jobs) > 1 else Alone(jobs[0])
 
 
 def form_of(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`hydra/launcher=vectorized`: jobs of a sweep that differ only in numbers are trained as one."""
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,12 +53,13 @@ class _ComposingOnce:
 class VectorizedLauncher(Launcher):
     """Its task, `Job.of`, says what a job is and does nothing.
 
-    at_once: jobs that are trained as one, at most. n_jobs: processes that they are divided among.
+    at_once: jobs that are trained as one, at most; None: as many as is good. n_jobs: processes that they are divided
+    among.
     """
 
     __module__ = TARGET.rpartition(".")[0]
 
-    def __init__(self, at_once: int, n_jobs: int) -> None:
+    def __init__(self, at_once: int | None, n_jobs: int) -> None:
         self.at_once, self.n_jobs = at_once, n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -96,7 +96,7 @@ class VectorizedLauncher(Launcher):
         )
 
 
-def run_jobs(jobs: Sequence[Job], at_once: int, processes: int) -> dict[int, Outcome]:
+def run_jobs(jobs: Sequence[Job], at_once: int | None, processes: int) -> dict[int, Outcome]:
     """Trains all jobs, as one those that can be. Returns by number what each came to.
 
     Raises KeyboardInterrupt where it was asked to stop.
@@ -106,7 +106,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int, processes: int) -> dict[int, Out
     if processes > 1:
         from joblib import Parallel, delayed
 
-        parts = groups(left, min(at_once, max(2, math.ceil(len(left) / processes))))
+        parts = groups(left, at_once, processes)
         found = Parallel(n_jobs=processes, batch_size=1)(delayed(worker.group)(part) for part in parts)
     else:
         found = map(run_group, groups(left, at_once))
