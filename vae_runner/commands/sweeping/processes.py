@@ -3,6 +3,7 @@
 import functools
 import logging
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -118,7 +119,11 @@ def workers(processes: int, settings: Mapping[str, Any], begun: bool = True) -> 
 
 def _start(processes: int, settings: Mapping[str, Any]) -> None:
     from joblib import Parallel, delayed
+    from joblib.externals.loky.backend import resource_tracker
 
+    # Python before 3.12 unblocks the signal where it starts these, which ignore it by themselves
+    resource_tracker.ensure_running()
+    multiprocessing.resource_tracker.ensure_running()
     # in this thread, and so in what it starts, which Ctrl-C reaches before it can ignore it
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     with suppress(Exception):  # what ends them here ends the jobs as well, and is told there
