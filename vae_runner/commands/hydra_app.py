@@ -9,7 +9,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import hydra.version
 from hydra._internal.hydra import Hydra
@@ -17,6 +17,7 @@ from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from vae_runner.commands.composed_once import ComposedOnce
 from vae_runner.config import compose, configs_directory, nearest, sweep_jobs
 from vae_runner.config.composing import VERSION_BASE, config_loader, plain
 from vae_runner.config.names import keys_of, nearest_key
@@ -147,6 +148,8 @@ def run_hydra(task: Callable[[DictConfig], Any], args: Sequence[str]) -> Any:
 def _run(line: CommandLine, task: Callable[[DictConfig], Any]) -> None:
     """As `_run_hydra` does it, which composes the config once more to find out whether it is a sweep's."""
     app = Hydra.create_main_hydra2(PRIMARY, config_loader(line.config_dir).get_search_path())
+    if line.multirun:
+        app.config_loader = cast(Any, ComposedOnce(app.config_loader))
     run, mode = (app.multirun, "MULTIRUN") if line.multirun else (app.run, "RUN")
     try:
         run(PRIMARY, task, [*line.overrides, f"hydra.mode={mode}"])

@@ -4,9 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -19,7 +17,6 @@ from vae_runner.commands.sweeping.jobs import are_listed
 from vae_runner.commands.sweeping.stacks import groups
 from vae_runner.commands.sweeping.together import Outcome, run_group
 
-REMEMBERED = 200  # configs of jobs, each of some hundred kilobytes
 TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
 
 
@@ -28,26 +25,6 @@ def make_known() -> None:
     Plugins.instance().register(VectorizedLauncher)
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     vars(package)["vae_runner"] = sys.modules[__name__]
-
-
-class _ComposingOnce:
-    """Hydra's loader of configs, for a sweeper that composes every job to see that it can be, before it is launched."""
-
-    def __init__(self, loader: ConfigLoader) -> None:
-        self._loader = loader
-        self._made: dict[tuple[str, ...], DictConfig] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        overrides = tuple(sweep_overrides)
-        if overrides in self._made:
-            return self._made.pop(overrides)  # it is the caller's now, who may change it
-        config = self._loader.load_sweep_config(master_config, sweep_overrides)
-        if len(self._made) < REMEMBERED:
-            self._made[overrides] = config
-        return config
 
 
 class VectorizedLauncher(Launcher):
@@ -63,7 +40,6 @@ class VectorizedLauncher(Launcher):
         self.at_once, self.n_jobs = at_once, n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        hydra_context.config_loader = cast(ConfigLoader, _ComposingOnce(hydra_context.config_loader))
         self.hydra_context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
