@@ -1,5 +1,6 @@
 """`vae-run` as a user meets it: help, messages, exit codes, Hydra behind a command word, completion, make."""
 
+import gc
 import os
 import pty
 import resource
@@ -488,3 +489,18 @@ def test_make_installs_again_when_the_requirements_change(elsewhere) -> None:
     printed = make(elsewhere, "-n", "train")
     assert "pip install" in printed
     assert "-m venv" not in printed
+
+
+def test_the_process_of_a_command_does_not_look_for_garbage_in_what_was_imported_at_its_end():
+    script = (
+        "import atexit, gc, sys; from vae_runner.cli import command; "
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000, gc.get_threshold()[0] > 700)); "
+        "sys.argv = ['vae-run', '--version']; sys.exit(command())"
+    )
+    assert python(script).stdout.splitlines()[-1] == "True True"
+
+
+def test_a_command_that_is_called_leaves_the_collection_of_garbage_as_it_is():
+    before = gc.get_threshold(), gc.get_freeze_count()
+    assert cli.main(["--version"]) == 0
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
