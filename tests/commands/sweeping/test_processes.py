@@ -131,7 +131,7 @@ def test_jobs_run_in_processes_of_one_thread_and_print_whole_lines_and_what_fail
 
 def start(*args: str, launcher: list[str] = PARALLEL) -> subprocess.Popen:
     """The sweep as a user starts it in a terminal: a group of processes of its own."""
-    command = [sys.executable, "-m", "vae_runner", "train", "-m", *args, "hydra.sweep.dir=s", *launcher, *LONG]
+    command = [sys.executable, "-m", "vae_runner", "train", "-m", *LONG, *args, "hydra.sweep.dir=s", *launcher]
     return subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -220,6 +220,22 @@ def test_a_process_that_the_system_kills_is_told_of_in_one_line():
     assert "Traceback" not in printed
 
 
+@needs_joblib
+def test_where_the_first_process_is_killed_the_runs_in_hand_end_as_interrupted_and_no_process_stays():
+    process = start("seed=0,1,2", "trainer.steps=100000")
+    wait_for_steps(0, 1)
+    process.kill()
+    process.communicate(timeout=60)  # until nobody has its output any more
+    assert group_is_empty(process.pid)
+    assert [RunDirectory(f"s/{job}").state() for job in range(3)] == ["interrupted", "interrupted", "none"]
+
+
+@needs_joblib
+def test_jobs_that_take_longer_than_the_launcher_waits_are_told_of_in_one_line(capfd):
+    assert sweep("seed=0,1", *PARALLEL, "hydra.launcher.timeout=0.01", *DEBUG) == 1
+    assert "hydra.launcher.timeout=0.01: a job took longer" in capfd.readouterr().out
+
+
 def test_no_job_begins_in_a_worker_whose_sweep_has_ended(monkeypatch):
     from hydra.core.hydra_config import HydraConfig
 
@@ -287,9 +303,10 @@ def test_processes_take_gpus_in_turn(monkeypatch):
     monkeypatch.setattr(signal, "pthread_sigmask", lambda *args: None)
     monkeypatch.setattr(worker.gc, "freeze", lambda: None)
     monkeypatch.setattr(worker._Worker, "begun", False)
+    monkeypatch.setattr(worker, "_end_without", lambda first: None)
     for number in (1, 2, 3):
         monkeypatch.setattr(worker.multiprocessing.current_process(), "_name", f"LokyProcess-{number}")
-        worker.begin()
+        worker.begin(os.getppid())
     assert taken == [1, 0, 1]
 
 

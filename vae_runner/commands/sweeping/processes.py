@@ -100,7 +100,8 @@ def workers(processes: int, settings: Mapping[str, Any], begun: bool = True) -> 
     def ours(**arguments: Any) -> Any:
         if begun and threading.current_thread() is not starting:
             starting.join()  # else it would be given other processes
-        return loky(inner_max_num_threads=threads_for(processes), initializer=worker.begin, **arguments)
+        begin = {"initializer": worker.begin, "initargs": (os.getpid(),)}
+        return loky(inner_max_num_threads=threads_for(processes), **begin, **arguments)
 
     register_parallel_backend("loky", ours)
     if begun:

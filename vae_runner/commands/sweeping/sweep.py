@@ -5,6 +5,7 @@ tries those again that failed.
 """
 
 import logging
+import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -74,6 +75,14 @@ def _run(launch: Launch, args: Sequence[str], whole: RunDirectory, jobs: list[li
                 "others with it; to go on: %s, and fewer processes: hydra.launcher.n_jobs=%d",
                 again,
                 max(launch.processes // 2, 1),
+            )
+        except multiprocessing.TimeoutError:
+            code = FAILED
+            log.error(
+                "hydra.launcher.timeout=%s: a job took longer, in seconds, and the jobs in hand ended with it; to go "
+                "on: %s, and without a timeout",
+                launch.parallel["timeout"],
+                again,
             )
         except Exception as error:
             # a job's own end is in its directory; anything else is ours to tell

@@ -1,14 +1,17 @@
 """A process of a sweep other than the one that was started by hand: a worker of joblib, a job of Slurm, a task of Ray.
 
 Ctrl-C reaches every process of a terminal. joblib's workers ignore it and wait for the first process, which sends each
-of them a SIGTERM: the job in hand ends as a run does, with everything written, and no other begins.
+of them a SIGTERM: the job in hand ends as a run does, with everything written, and no other begins. So it does where
+the first process is killed, and the workers go.
 """
 
 import atexit
 import gc
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vae_runner")
 
+POLL = 0.5  # seconds
+
 
 class _Worker:
     begun = False  # by `begin`, for the sweep that is locked as long as jobs may begin
@@ -31,10 +36,14 @@ class _Worker:
     ended = False
 
 
-def begin() -> None:
-    """Makes a process of joblib ready for jobs. Where there are several GPUs, it takes the one that is its turn."""
+def begin(first: int) -> None:
+    """Makes a process of joblib ready for jobs. Where there are several GPUs, it takes the one that is its turn.
+
+    first: the process that has the jobs, by its id.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # whatever handler a run has for it
     signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_without, args=(first,), daemon=True).start()
     _Worker.begun = True
     gc.disable()
 
@@ -102,6 +111,16 @@ def group(group: "Group") -> dict[int, Any]:
             return outcomes
     except Interrupted as error:
         return {job.number: error for job in group.jobs}
+
+
+def _end_without(first: int) -> None:
+    """Ends this process when the first one, which started it, is no more; joblib would have it wait for minutes."""
+    while os.getppid() == first:
+        time.sleep(POLL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    while _Worker.busy:
+        time.sleep(POLL)
+    os._exit(1)
 
 
 @contextmanager
