@@ -15,7 +15,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from vae_runner.cli import main
-from vae_runner.commands.sweeping import worker
+from vae_runner.commands.sweeping import processes, worker
 from vae_runner.commands.sweeping.launch import Launch
 from vae_runner.commands.sweeping.processes import processes_for, threads_for
 from vae_runner.config import compose
@@ -129,9 +129,9 @@ def test_jobs_run_in_processes_of_one_thread_and_print_whole_lines_and_what_fail
     assert "steps/s" in Path("s/0/train.log").read_text()
 
 
-def start(*args: str, launcher: list[str] = PARALLEL) -> subprocess.Popen:
+def start(*args: str, launcher: list[str] = PARALLEL, settings: list[str] = LONG) -> subprocess.Popen:
     """The sweep as a user starts it in a terminal: a group of processes of its own."""
-    command = [sys.executable, "-m", "vae_runner", "train", "-m", *LONG, *args, "hydra.sweep.dir=s", *launcher]
+    command = [sys.executable, "-m", "vae_runner", "train", "-m", *args, "hydra.sweep.dir=s", *launcher, *settings]
     return subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
@@ -222,7 +222,7 @@ def test_a_process_that_the_system_kills_is_told_of_in_one_line():
 
 @needs_joblib
 def test_where_the_first_process_is_killed_the_runs_in_hand_end_as_interrupted_and_no_process_stays():
-    process = start("seed=0,1,2", "trainer.steps=100000")
+    process = start("seed=0,1,2", settings=[*LONG, "trainer.steps=100000"])
     wait_for_steps(0, 1)
     process.kill()
     process.communicate(timeout=60)  # until nobody has its output any more
@@ -234,6 +234,21 @@ def test_where_the_first_process_is_killed_the_runs_in_hand_end_as_interrupted_a
 def test_jobs_that_take_longer_than_the_launcher_waits_are_told_of_in_one_line(capfd):
     assert sweep("seed=0,1", *PARALLEL, "hydra.launcher.timeout=0.01", *DEBUG) == 1
     assert "hydra.launcher.timeout=0.01: a job took longer" in capfd.readouterr().out
+
+
+@needs_joblib
+def test_a_process_that_is_told_to_end_before_it_has_a_job_interrupts_the_sweep(monkeypatch, capfd):
+    start_all = processes._start
+
+    def start_and_end(*arguments):
+        start_all(*arguments)
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGTERM)
+
+    monkeypatch.setattr(processes, "_start", start_and_end)
+    assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 130
+    assert states() == ["pending", "pending"]
+    assert "interrupted; to go on" in capfd.readouterr().out
 
 
 def test_no_job_begins_in_a_worker_whose_sweep_has_ended(monkeypatch):

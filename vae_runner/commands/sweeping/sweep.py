@@ -85,8 +85,13 @@ def _run(launch: Launch, args: Sequence[str], whole: RunDirectory, jobs: list[li
                 again,
             )
         except Exception as error:
+            from vae_runner.training.signals import Interrupted
+
             # a job's own end is in its directory; anything else is ours to tell
-            if all(row["state"] in ("completed", "pending") for row in _rows(path, jobs)):
+            if isinstance(error, Interrupted):  # its process was told to end, and it had not begun
+                code = INTERRUPTED
+                log.warning("%s; to go on: %s", launch.interrupted, again)
+            elif all(row["state"] in ("completed", "pending") for row in _rows(path, jobs)):
                 raise
             log.debug("a job failed: %s", error)
         finally:
