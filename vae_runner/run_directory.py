@@ -126,8 +126,8 @@ class RunDirectory:
         return self
 
     # one writer
-    def lock(self) -> None:
-        """Takes the directory for this process, creating it if needed.
+    def lock(self, key: str = "hydra.run.dir") -> None:
+        """Takes the directory for this process, creating it if needed. key: the setting that names it.
 
         Raises UserError where another process has it, or where it can't be written to.
         """
@@ -138,7 +138,7 @@ class RunDirectory:
             file = open(self.path / ".lock", "w")  # noqa: SIM115 - held for as long as the run
         except OSError as error:
             raise UserError(
-                f"{self.path}: cannot be written to ({error.strerror}); choose another place with hydra.run.dir=DIR"
+                f"{self.path}: cannot be written to ({error.strerror}); choose another place with {key}=DIR"
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -55,7 +55,7 @@ def _train(line: CommandLine, args: Sequence[str], **together: Any) -> int:
         template = place(config, "run")
         if (Path(template) / "multirun.yaml").is_file():
             raise UserError(f"hydra.run.dir={template}: holds a sweep; choose another directory")
-        directory = claim(template)
+        directory = claim(template, "hydra.run.dir")
         log.info("run in %s", directory.path)
         arguments = [*args, override("hydra.run.dir", directory.path)]
         try:

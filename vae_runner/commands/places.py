@@ -33,8 +33,10 @@ def at_this_time(template: str) -> Path:
     return Path(template.replace(TIME, datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")))
 
 
-def claim(template: str) -> RunDirectory:
+def claim(template: str, key: str) -> RunDirectory:
     """The directory, created and locked for this process. One with a time in its name is not there before.
+
+    key: the setting that names it.
 
     Raises UserError where it holds a run already, is being written by another process, or cannot be written.
     """
@@ -47,22 +49,22 @@ def claim(template: str) -> RunDirectory:
             path = at_this_time(template)
         except OSError as error:
             raise UserError(
-                f"{path}: cannot be written ({error.strerror}); choose another place with hydra.run.dir=DIR"
+                f"{path}: cannot be written ({error.strerror}); choose another place with {key}=DIR"
             ) from error
     directory = RunDirectory(path)
-    directory.lock()
-    _refuse_full_disk(directory, is_new)
+    directory.lock(key)
+    _refuse_full_disk(directory, is_new, key)
     if directory.holds_a_run():
         directory.unlock()
         state = directory.state()
         raise UserError(
-            f"hydra.run.dir={path}: holds a run already ({state}), and a run is never overwritten; "
+            f"{key}={path}: holds a run already ({state}), and a run is never overwritten; "
             f"to go on with it: vae-run train resume={path}"
         )
     return directory
 
 
-def _refuse_full_disk(directory: RunDirectory, is_new: bool) -> None:
+def _refuse_full_disk(directory: RunDirectory, is_new: bool, key: str) -> None:
     probe = directory.path / ".probe"
     try:
         write_bytes(probe, bytes(ROOM))
@@ -72,7 +74,7 @@ def _refuse_full_disk(directory: RunDirectory, is_new: bool) -> None:
         if is_new:
             shutil.rmtree(directory.path, ignore_errors=True)
         raise UserError(
-            f"{directory.path}: cannot be written ({error.strerror}); choose another place with hydra.run.dir=DIR"
+            f"{directory.path}: cannot be written ({error.strerror}); choose another place with {key}=DIR"
         ) from error
 
 

@@ -292,3 +292,9 @@ def test_a_job_whose_process_is_told_to_exit_is_interrupted_and_goes_on_later(mo
     assert json.loads(Path("s/0/status.json").read_text())["state"] == "interrupted"
     assert sweep("seed=0", "hydra.sweep.dir=s") == 0
     assert [row["state"] for row in rows()] == ["completed"]
+
+
+def test_a_sweep_that_cannot_be_where_it_is_to_go_names_its_own_setting(capsys):
+    Path("file").write_text("")
+    assert sweep("seed=0,1", "hydra.sweep.dir=file/sweep") == 2
+    assert capsys.readouterr().err.endswith("choose another place with hydra.sweep.dir=DIR\n")

@@ -47,7 +47,7 @@ def sweep(line: CommandLine, args: Sequence[str]) -> int:
         _refuse_if_nothing_can_run(line, jobs, first)
         if TIME not in template and listed is not None:
             _refuse_another_sweep(Path(template), listed)
-        whole = claim(template)
+        whole = claim(template, "hydra.sweep.dir")
         try:
             return _run(launch, args, whole, listed)
         finally:
