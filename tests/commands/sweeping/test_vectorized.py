@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vae_runner.cli import main
-from vae_runner.commands.sweeping import together
+from vae_runner.commands.sweeping import processes, together
 from vae_runner.commands.sweeping.processes import processes_of_stacks
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
@@ -310,6 +310,17 @@ def test_a_process_has_two_jobs_at_least_unless_it_is_said_otherwise(monkeypatch
 def test_one_process_has_a_gpu_for_itself(monkeypatch):
     monkeypatch.setattr("vae_runner.training.device.choose_device", torch.device)
     assert processes_of_stacks({"at_once": 16, "n_jobs": None}, "cuda", 64) == 1
+
+
+def test_where_there_is_a_device_torch_is_asked_what_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    monkeypatch.setattr(processes.sys, "platform", "linux")
+    monkeypatch.setattr("vae_runner.training.device.choose_device", lambda name: torch.device("cuda"))
+    settings = {"at_once": None, "n_jobs": None}
+    monkeypatch.setattr(processes, "GPU_DEVICES", (str(tmp_path / "none"),))
+    assert processes_of_stacks(settings, "auto", 64) == 2
+    monkeypatch.setattr(processes, "GPU_DEVICES", (str(tmp_path),))
+    assert processes_of_stacks(settings, "auto", 64) == 1
 
 
 def test_processes_that_cannot_be_are_refused(capsys, tmp_path):
