@@ -95,11 +95,25 @@ def test_processes_of_a_sweep_that_is_refused_are_gone(capfd):
 
 
 @needs_joblib
-def test_a_sweep_that_has_nothing_left_to_do_starts_no_process(monkeypatch):
+def test_processes_start_beforehand_but_for_a_sweep_that_is_there(monkeypatch):
+    begun = []
+    monkeypatch.setattr(processes, "_start", lambda *arguments: begun.append(arguments))
     assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 0
-    monkeypatch.setattr(worker, "ready", lambda: pytest.fail("a process was started"))
-    monkeypatch.setattr("vae_runner.commands.sweeping.processes._start", lambda *a: pytest.fail("processes start"))
+    assert len(begun) == 1
     assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 0
+    assert len(begun) == 1
+
+
+@needs_joblib
+def test_processes_that_are_not_the_sweeps_own_outlive_one_that_is_refused():
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(30,))
+    other.start()
+    try:
+        assert sweep("seed=0,1", "latent_dim=-1", *PARALLEL, *DEBUG) == 2
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
 
 
 @needs_joblib

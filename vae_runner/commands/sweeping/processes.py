@@ -1,4 +1,4 @@
-"""The processes of `hydra/launcher=joblib`: how many, what they begin with, and how they end together."""
+"""The processes of joblib that jobs of a sweep run in: how many, what they begin with, and how they end together."""
 
 import functools
 import logging
@@ -158,7 +158,10 @@ def _end(sweep: RunDirectory, number: int, frame: FrameType | None) -> None:
 
 
 def _signal_all(number: signal.Signals) -> None:
+    """Of joblib's processes; a program that calls us may have others."""
     for process in multiprocessing.active_children():
+        if not process.name.startswith("LokyProcess"):
+            continue
         assert process.pid is not None
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)

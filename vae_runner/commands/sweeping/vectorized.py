@@ -21,7 +21,10 @@ TARGET = "hydra_plugins.vae_runner.VectorizedLauncher"
 
 
 def make_known() -> None:
-    """Hydra takes launchers from the package hydra_plugins alone, which is there where another plugin is installed."""
+    """Tells Hydra of the launcher.
+
+    It takes launchers from the package hydra_plugins alone, which is there where some other plugin is installed.
+    """
     Plugins.instance().register(VectorizedLauncher)
     package = sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     vars(package)["vae_runner"] = sys.modules[__name__]
