@@ -11,6 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 HEAVY = {"torch", "torchvision", "matplotlib", "tensorboard", "sklearn", "scipy", "pandas", "joblib", "submitit", "ray"}
+HEAVY |= {"torch._dynamo", "torch._inductor"}  # torch's compiler, which torch's optimizers import
 
 RUN = """
 import contextlib, io, json, sys
@@ -69,8 +70,9 @@ def test_checking_a_config_imports_torch_alone(tmp_path):
     assert run(RUN, tmp_path, "validate") == [0, ["torch"]]
 
 
-def test_training_begins_before_matplotlib_and_never_needs_scikit_learn(tmp_path):
-    code, at_first_step, at_the_end = run(TRAIN, tmp_path)
+@pytest.mark.parametrize("optimizer", ["adam", "adamax"])
+def test_training_begins_before_matplotlib_and_never_needs_scikit_learn_or_torch_s_compiler(tmp_path, optimizer):
+    code, at_first_step, at_the_end = run(TRAIN, tmp_path, f"optimizer={optimizer}", "trainer.epochs=3")
     assert code == 0
     assert at_first_step == ["tensorboard", "torch"]
     assert at_the_end == ["matplotlib", "tensorboard", "torch"]

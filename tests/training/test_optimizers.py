@@ -7,6 +7,7 @@ import torch
 from tests.helpers import config_of
 from vae_runner.build import make
 from vae_runner.training import optimizers
+from vae_runner.training.without_compiler import without_compiler
 
 
 def optimizer_of(*overrides):
@@ -27,7 +28,8 @@ def optimizer_of(*overrides):
 )
 def test_an_option_is_torch_s_optimizer_of_that_name_with_its_settings(name, kind):
     _, optimizer = optimizer_of(f"optimizer={name}", "optimizer.lr=0.03", "optimizer.weight_decay=0.1")
-    assert type(optimizer) is getattr(torch.optim, kind)
+    assert isinstance(optimizer, getattr(torch.optim, kind))
+    assert type(optimizer).__name__ == kind
     assert optimizer.defaults["lr"] == 0.03
     assert optimizer.defaults["weight_decay"] == 0.1
 
@@ -41,6 +43,35 @@ def test_the_fused_kernel_takes_the_same_step_as_the_plain_one():
             parameter.grad = parameter.detach() * 2 + 1
             stepper.step()
     torch.testing.assert_close(weight, plain)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "Adamax", "RAdam", "RMSprop", "SGD"])
+def test_without_the_compiler_an_optimizer_moves_and_is_saved_as_torch_s_own(name):
+    def stepped(kind):
+        weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+        optimizer, hooked = kind([weight], lr=0.1), []
+        optimizer.register_step_post_hook(lambda *_: hooked.append(weight.tolist()))
+        for turn in range(6):
+            if turn == 3:
+                saved, optimizer = optimizer.state_dict(), kind([weight], lr=0.5)
+                optimizer.load_state_dict(saved)
+                optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
+            optimizer.zero_grad()
+            (weight**2 + weight).sum().backward()
+            optimizer.step()
+        return weight.detach(), hooked, optimizer.state_dict()
+
+    own = getattr(torch.optim, name)
+    bare = without_compiler(own)
+    assert bare is not own
+    torch.testing.assert_close(stepped(bare), stepped(own), rtol=0, atol=0)
+
+
+def test_an_optimizer_that_is_not_torch_s_stays_as_it_is():
+    class Own(torch.optim.SGD):
+        pass
+
+    assert without_compiler(Own) is Own
 
 
 def test_a_phase_may_change_a_setting():

@@ -45,6 +45,10 @@ class Operators(TorchDispatchMode):
     refused: the first operator that cannot be called again without Python looking at what it found, if any.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # asked by torch, which else imports its compiler to keep it out of here
+
     def __init__(self) -> None:
         super().__init__()
         self.refused: str | None = None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.settings import Range
+from vae_runner.training.without_compiler import without_compiler
 
 Rate = Annotated[float, Range(0, 1000, open_low=True)]
 Share = Annotated[float, Range(0, 1, open_high=True)]
@@ -43,7 +44,7 @@ class Optimizer:
             settings |= {"capturable": True} if self.counts else {}
         elif parameters and self.fused and device.type == "cpu":
             settings |= {"lr": torch.tensor(float(settings["lr"]), dtype=torch.float64)}
-        return self.kind(parameters, **settings)
+        return without_compiler(self.kind)(parameters, **settings)
 
 
 def can_be_recorded(optimizer: torch.optim.Optimizer) -> bool:

@@ -163,7 +163,8 @@ class Trainer:
         """
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is refused
-        torch.use_deterministic_algorithms(self.deterministic)
+        if self.deterministic != torch.are_deterministic_algorithms_enabled():  # which imports torch's compiler
+            torch.use_deterministic_algorithms(self.deterministic)
         if experiment.device.type == "cuda":
             torch.cuda.set_device(experiment.device)  # where streams and graphs are made
             torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
