@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from vae_runner.training.recording import compiled
+
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
@@ -46,9 +48,12 @@ def module_of(script: str) -> ModuleType:
     return module
 
 
-def test_recorded_steps_are_timed_beside_plain_ones(capsys):
+def test_recorded_and_compiled_steps_are_timed_beside_plain_ones(capsys, monkeypatch):
+    monkeypatch.setattr(compiled, "AFTER", compiled.AFTER)  # which it changes
+    monkeypatch.setattr(compiled, "COMPILER", {"backend": "aot_eager"})
     module_of("recorded").main(["architecture.width=8"], rounds=1, seconds=0.01)
-    assert re.search(r"plain [\d.]+ ms, recorded [\d.]+ ms, [\d.]+ times as fast", capsys.readouterr().out)
+    lines = re.findall(r"(\w+) +[\d.]+ ms +[\d.]+ times as fast", capsys.readouterr().out)
+    assert lines == ["plain", "recorded", "compiled"]
 
 
 def test_models_side_by_side_are_scored_by_their_bound_and_their_likelihood():

@@ -26,6 +26,12 @@ from jobs import JOBS, Job
 
 HERE = Path(__file__).parent
 WAYS = {"tutorial": "the tutorial's way", "pythae": "pythae", "bare": "a bare loop"}
+OURS = {
+    "fp32": [],
+    "bf16": ["trainer.precision=bf16"],
+    "compiled": ["trainer.compile=true"],
+    "compiled bf16": ["trainer.compile=true", "trainer.precision=bf16"],
+}
 
 
 @dataclass
@@ -58,9 +64,9 @@ def other(way: str, job: Job, root: Path, epochs: int) -> dict[str, Timing]:
     return {WAYS[way]: Timing(examples / figures["seconds"], figures["loss"], memory, figures["parameters"])}
 
 
-def ours(job: Job, root: Path, place: Path, epochs: int, precision: str) -> dict[str, Timing]:
+def ours(job: Job, root: Path, place: Path, epochs: int, way: str) -> dict[str, Timing]:
     """The whole fit, with validation, pictures, logs and checkpoints; and the windows that have only steps in them."""
-    arguments = [*job.command(root, place, epochs, len_of(root)), f"trainer.precision={precision}"]
+    arguments = [*job.command(root, place, epochs, len_of(root)), *OURS[way]]
     _, memory = run([sys.executable, "-m", "vae_runner", "train", *arguments])
     summary = json.loads((place / "summary.json").read_text())
     lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
@@ -72,7 +78,7 @@ def ours(job: Job, root: Path, place: Path, epochs: int, precision: str) -> dict
     loss, parameters = summary["test"]["loss"], summary["parameters"]
     if not job.bernoulli:  # without the constant of the density, which the others leave out
         loss -= 0.5 * 1.8378770664093453 * job.shape[0] * job.shape[1]
-    name = "vae-run train" + (f", {precision}" if precision != "fp32" else "")
+    name = "vae-run train" + (f", {way}" if way != "fp32" else "")
     return {
         f"{name}: its steps": Timing(statistics.median(windows), loss, memory, parameters),
         f"{name}: the whole fit": Timing(summary["examples_per_second"], loss, memory, parameters),
@@ -103,7 +109,7 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
 
 
-def compare(job: Job, rounds: int, epochs: int, most: int | None, precisions: Sequence[str]) -> None:
+def compare(job: Job, rounds: int, epochs: int, most: int | None, own: Sequence[str]) -> None:
     ways = [way for way in WAYS if way != "pythae" or find_spec("pythae")]
     found: dict[str, list[Timing]] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -113,8 +119,8 @@ def compare(job: Job, rounds: int, epochs: int, most: int | None, precisions: Se
             for way in ways:
                 for name, timing in other(way, job, root, epochs).items():
                     found.setdefault(name, []).append(timing)
-            for precision in precisions:
-                for name, timing in ours(job, root, root / f"run{turn}_{precision}", epochs, precision).items():
+            for way in own:
+                for name, timing in ours(job, root, root / f"run{turn}_{way}", epochs, way).items():
                     found.setdefault(name, []).append(timing)
         examples = len_of(root)
     print(f"\n{job.name}: {examples} examples of {job.shape}, {epochs} epochs, batches of {job.batch_size}\n")
@@ -143,15 +149,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="instead of the job's own")
     parser.add_argument("--examples", type=int, help="train on so many at most")
-    parser.add_argument("--precisions", help="of vae-run train; fp32, and bf16 where the machine multiplies it")
+    parser.add_argument("--ours", help=f"of {', '.join(OURS)}; else fp32, and bf16 where the machine multiplies it")
     arguments = parser.parse_args()
-    precisions = (arguments.precisions or ("fp32,bf16" if multiplies_bf16() else "fp32")).split(",")
+    own = (arguments.ours or ("fp32,bf16" if multiplies_bf16() else "fp32")).split(",")
     print(machine())
     if not find_spec("pythae"):
         print("without pythae, which is not installed: pip install 'vae-runner[benchmark]'")
     for name in arguments.jobs.split(","):
         job = JOBS[name]
-        compare(job, arguments.rounds, arguments.epochs or job.epochs, arguments.examples, precisions)
+        compare(job, arguments.rounds, arguments.epochs or job.epochs, arguments.examples, own)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Steps on a GPU, without what is between them: `python tests/benchmarks/on_gpu.py [steps] [residual] [stacked]`.
 
-Each that is not named is left out; `profile` prints beside them which kernels take the time.
+Each that is not named is left out; `profile` prints beside them which kernels take the time, and with `compile` those
+of `residual` and `stacked` are compiled.
 
-steps: the tutorial's step, by hand and replayed from a CUDA graph, and ours, replayed and plain. residual: a residual
-network on 3x64x64 at batches of 1,024, against the rate of matrix products at the same precision. stacked: the
+steps: the tutorial's step, by hand and replayed from a CUDA graph, and ours, replayed, compiled and plain. residual: a
+residual network on 3x64x64 at batches of 1,024, against the rate of matrix products at the same precision. stacked: the
 tutorial's job, many at once.
 """
 
@@ -26,10 +27,12 @@ from vae_runner.config import check, choices_of, compose, resolved
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
+from vae_runner.training.recording import compiled
 from vae_runner.training.stacked.steps import StackedSteps
 
 TUTORIAL = ["architecture.depth=1", "latent_dim=20"]
 PROFILE = "profile" in sys.argv
+COMPILE = ["trainer.compile=true"] if "compile" in sys.argv else []
 RATES = {"fp32": "highest", "tf32": "high", "bf16": "highest"}
 
 
@@ -89,6 +92,7 @@ def steps(place: Path) -> None:
     ways = {
         "by hand, replayed": lambda i: step(blocks[i % len(blocks)]),
         "ours, replayed": of_fitting(fitting_of(place, None, *TUTORIAL)),
+        "ours, compiled": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.compile=true")),
         "ours, plain": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.record_steps=false")),
     }
     first = 0.0
@@ -97,8 +101,10 @@ def steps(place: Path) -> None:
             torch.set_float32_matmul_precision(RATES[precision])
             ways = {
                 "by hand, tf32": (lambda step: lambda i: step(blocks[i % len(blocks)]))(by_hand(job, x)[1]),
-                "ours, tf32": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.precision=tf32")),
             }
+            for name, compiles in (("ours, tf32", "false"), ("ours, tf32, compiled", "true")):
+                settings = ["trainer.precision=tf32", f"trainer.compile={compiles}"]
+                ways[name] = of_fitting(fitting_of(place, None, *TUTORIAL, *settings))
         for name, take in ways.items():
             value = seconds(take, 1000 if "plain" not in name else 200)
             first = first or value
@@ -124,7 +130,7 @@ def residual(place: Path) -> None:
         rate = products(precision)
         print(f"| {precision} | matrix products | {rate / 1e12:.0f} TFLOP/s |", flush=True)
         for width in (32, 64, 128):
-            settings = [f"architecture.width={width}", "architecture=resnet", "trainer.batch_size=1024"]
+            settings = [f"architecture.width={width}", "architecture=resnet", "trainer.batch_size=1024", *COMPILE]
             fitting = fitting_of(place, data, *settings, f"trainer.precision={precision}")
             data = fitting.experiment.data
             torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -145,7 +151,7 @@ def stacked(place: Path) -> None:
     data = None
     for precision, many in (("fp32", (1, 4, 16, 64)), ("tf32", (1, 64))):
         torch.set_float32_matmul_precision(RATES[precision])
-        settings, first = [*TUTORIAL, f"trainer.precision={precision}"], 0.0
+        settings, first = [*TUTORIAL, f"trainer.precision={precision}", *COMPILE], 0.0
         for runs in many:
             fittings = [fitting_of(place, data, *settings, "seed=0")]
             data = data or fittings[0].experiment.data
@@ -169,7 +175,8 @@ def stacked(place: Path) -> None:
 
 def main(names: list[str]) -> None:
     print(torch.cuda.get_device_name(), torch.__version__)
-    chosen = [name for name in names if name != "profile"]
+    compiled.AFTER = 0  # in the warm-up
+    chosen = [name for name in names if name not in ("profile", "compile")]
     for name in chosen or ["steps", "residual", "stacked"]:
         print(f"\n{name}")
         with tempfile.TemporaryDirectory() as place:

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from tests.helpers import config_of
-from tests.training.test_recorded import OTHERS, VARIANTS
+from tests.training.recording.test_steps import OTHERS, VARIANTS
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.recorded import WARM_UP, RecordedSteps
+from vae_runner.training.recording.steps import WARM_UP, RecordedSteps
 
 PRECISIONS = [("variant=iwae", "trainer.precision=bf16"), ("architecture=conv", "trainer.precision=tf32")]
 

@@ -13,6 +13,7 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
+from vae_runner.training.recording import compiled
 from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.stacked.stack import DoesNotStack, Stack, Whole, require_alike
 from vae_runner.training.stacked.steps import StackedSteps, release
@@ -278,16 +279,20 @@ def test_a_step_waits_for_nothing(tmp_path, no_waiting, settings):
         take_as_one(steps, 3)
 
 
-def test_recorded_steps_are_the_steps_themselves(tmp_path):
+@pytest.mark.parametrize("compiles", [False, True])
+def test_recorded_and_compiled_steps_are_the_steps_themselves(tmp_path, monkeypatch, compiles):
     def stacked(*settings):
         different = (["seed=0"], ["seed=1", "optimizer.lr=1e-2"])
         return StackedSteps([fitting_of(tmp_path, *of_run, "kl=linear", *settings) for of_run in different])
 
-    plain, recorded = stacked("trainer.record_steps=false"), stacked()
+    monkeypatch.setattr(compiled, "AFTER", 0)
+    monkeypatch.setattr(compiled, "COMPILER", {"backend": "aot_eager"})
+    plain, recorded = stacked("trainer.record_steps=false"), stacked(f"trainer.compile={compiles}")
     for steps in (plain, recorded):
         torch.manual_seed(0)
-        take_as_one(steps, 7)
-    assert len(recorded.take.recordings) == 1
+        take_as_one(steps, 9)
+    (recording,) = recorded.take.recordings.values()
+    assert isinstance(recording.replay, compiled.CompiledStep) == compiles
     for one, other in zip(plain.fittings, recorded.fittings, strict=True):
         torch.testing.assert_close(weights(other), weights(one), rtol=1e-3, atol=1e-5)
         assert other.sums.window() == pytest.approx(one.sums.window(), rel=1e-4)

@@ -20,8 +20,8 @@ from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite, explain
 from vae_runner.training.optimizers import can_be_recorded
-from vae_runner.training.recorded import steps_on
 from vae_runner.training.recorder import Recorder
+from vae_runner.training.recording import steps_on
 from vae_runner.training.saved import bring_back, state_of, weights_of
 from vae_runner.training.schedulers import Schedule
 from vae_runner.training.signals import GracefulStop
@@ -94,7 +94,8 @@ class Fitting:
         alone = self.world.size == 1
         can_be = all(can_be_recorded(player.optimizer) for player in self.players)
         recorded = self.trainer.record_steps and alone and can_be
-        return steps_on(self.experiment.device, self._compute, recorded, self.experiment.modules())
+        modules, compiled = self.experiment.modules(), self.trainer.compile
+        return steps_on(self.experiment.device, self._compute, recorded, modules, compiled)
 
     # the loop's verbs
     def step(self, chosen: Block | Batch, step: int) -> None:

@@ -79,6 +79,7 @@ class Trainer:
         nonfinite: Literal["stop", "skip"] = "stop",
         deterministic: bool = False,
         record_steps: bool = True,
+        compile: bool = False,
         length_buckets: Annotated[int, Range(1, 1024)] = 8,
     ):
         self.epochs, self.steps, self.default_steps, self.batch_size = epochs, steps, default_steps, batch_size
@@ -88,7 +89,9 @@ class Trainer:
         self.validation_epochs, self.validation_steps = validation_epochs, validation_steps
         self.checkpoint_epochs, self.checkpoint_steps = checkpoint_epochs, checkpoint_steps
         self.log_steps, self.evaluation_examples = log_steps, evaluation_examples
-        self.record_steps, self.length_buckets = record_steps, length_buckets
+        self.record_steps, self.compile, self.length_buckets = record_steps, compile, length_buckets
+        if compile and not record_steps:
+            raise UserError("trainer.compile=true: what is compiled are recorded steps; type trainer.record_steps=true")
 
     @classmethod
     def needs(cls, settings: dict[str, Any]) -> dict[str, str]:

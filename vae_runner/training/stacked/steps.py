@@ -13,7 +13,7 @@ from vae_runner.training.budget import Block
 from vae_runner.training.device import autocast
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.optimizers import can_be_recorded
-from vae_runner.training.recorded import steps_on
+from vae_runner.training.recording import steps_on
 from vae_runner.training.seeds import derived
 from vae_runner.training.stacked.crew import Crew, crew_of
 from vae_runner.training.stacked.layout import along, norms_of
@@ -44,7 +44,8 @@ class StackedSteps:
             if fitting.average:
                 fitting.average.follow(fitting.experiment.model)
         recorded = self.trainer.record_steps and all(can_be_recorded(crew.optimizer) for crew in self.crews)
-        self.take = steps_on(self.experiment.device, self._compute, recorded, self.experiment.modules())
+        modules, compiled = self.experiment.modules(), self.trainer.compile
+        self.take = steps_on(self.experiment.device, self._compute, recorded, modules, compiled)
 
     def seed(self, step: int) -> None:
         """Seeds the noise of the steps from `step` on, by the seeds of all."""

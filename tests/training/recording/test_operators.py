@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from vae_runner.training.operators import Operators
+from vae_runner.training.recording.operators import Operators
+from vae_runner.training.recording.replay import replay_of
 
 
 def noted(function):
@@ -19,7 +20,7 @@ def noted(function):
 
 
 def again(function):
-    return noted(function).function()
+    return replay_of(noted(function))
 
 
 def training():
@@ -118,9 +119,9 @@ def test_a_tensor_is_let_go_of_after_its_last_use(monkeypatch):
             y = y * 2
         out.copy_(y.sum())
         del y
-    operators.bound = {name: Multiply() if value is real._op else value for name, value in operators.bound.items()}
+    operators.bound = {name: Multiply() if value is real else value for name, value in operators.bound.items()}
     gc.collect()
-    operators.function()()
+    replay_of(operators)()
     assert max(seen) <= 2
 
 
@@ -133,7 +134,7 @@ def test_a_name_for_memory_that_nobody_reads_by_it_is_left_out():
 
     with (operators := Operators()):
         function()
-    operators.function()()
+    replay_of(operators)()
     assert len(operators.calls) == 3
     torch.testing.assert_close(out, 2 * x)
 
@@ -145,7 +146,7 @@ def test_what_comes_of_numbers_alone_is_not_computed_again():
         gradient = -torch.ones_like(x.sum()).expand(4, 3) / 12
         out.add_(gradient * x)
 
-    replay = noted(function).function()
+    replay = again(function)
     out.zero_()
     assert [call.name for call in noted(replay).calls] == ["aten::sum", "aten::mul.Tensor", "aten::add_.Tensor"]
     torch.testing.assert_close(out, -x / 12)
@@ -177,7 +178,7 @@ def test_random_numbers_between_constants_are_drawn_anew():
 
 def test_views_of_what_stays_are_taken_once():
     weight, x, out = torch.randn(5, 3), torch.randn(2, 3), torch.zeros(2, 5)
-    replay = noted(lambda: out.add_(x @ weight.t())).function()
+    replay = again(lambda: out.add_(x @ weight.t()))
     weight.mul_(2)
     out.zero_()
     assert [call.name for call in noted(replay).calls] == ["aten::mm", "aten::add_.Tensor"]

@@ -1,12 +1,10 @@
-"""What a function does to memory, as a function of its own: the operators it called, one after another.
+"""What a function does to memory: the operators it called, one after another.
 
 A step of training goes through layers, losses, autograd and an optimizer, and all that their Python and C++ comes to is
-the same few hundred operators each time. Called directly these give the same numbers to the last bit, and nothing has
-to be remembered for a backward pass that is written out already.
+the same few hundred operators each time.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from vae_runner.training.constants import Constants
+from vae_runner.training.recording.constants import Constants, memory_of, written_by
 
 # what these find out Python may go by, and goes another way the next time
 TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -25,11 +23,16 @@ TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
 # what gives a tensor another place in memory; views of it that were taken before are then of nothing
 MOVING = ("aten::set_", "aten::resize_")
+RANDOM = -1  # stands for the memory in which a generator keeps its state
 
 
 @dataclass
 class Call:
-    """A line to be written. name: of the operator; text: of the call; takes, gives: tensors that it reads and makes."""
+    """A line to be written. name: of the operator; text: of the call; takes, gives: tensors that it reads and makes.
+
+    touches, writes: addresses of the memory of what it takes, and of what it writes into. updates: whether some of the
+    latter was there before.
+    """
 
     name: str
     text: str
@@ -37,6 +40,9 @@ class Call:
     gives: list[str]
     targets: str
     is_view: bool
+    touches: set[int]
+    writes: set[int]
+    updates: bool
 
 
 class Operators(TorchDispatchMode):
@@ -55,6 +61,8 @@ class Operators(TorchDispatchMode):
         self.calls: list[Call] = []
         self.names = WeakTensorKeyDictionary()  # of tensors: what was only needed for a while is let go as ever
         self.bound: dict[str, Any] = {}  # what the lines speak of that was there before
+        self.strides: dict[str, tuple[int, ...]] = {}  # of what the calls give
+        self._memory: set[int] = set()  # of the tensors that are bound
         self.constants = Constants()
         self._functions: dict[Any, str] = {}
         self._readings = Readings(self)
@@ -81,14 +89,19 @@ class Operators(TorchDispatchMode):
             self.names[results] = self._text(args[0])  # without gradients the same tensor
             return
         given = [self._text(value) for value in args] + [f"{key}={self._text(value)}" for key, value in kwargs.items()]
-        takes = [self.names[tensor] for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)]
+        taken = [tensor for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)]
+        takes = [self.names[tensor] for tensor in taken]
         gives: dict[str, Tensor] = {}
         targets = self._target(results, gives)
         function = self._functions.setdefault(func, f"f{len(self._functions)}")
-        self.bound[function] = func._op  # without the Python around it
+        self.bound[function] = func
         text = f"{function}({', '.join(given)})"
-        self.calls.append(Call(func.name(), text, takes, [*gives], targets, func.is_view))
-        self.constants.note(func, args, kwargs, takes, gives)
+        written = written_by(func, args, kwargs)
+        random = {RANDOM} if torch.Tag.nondeterministic_seeded in func.tags else set()
+        touches, writes = ({*map(memory_of, tensors)} | random for tensors in (taken, written))
+        updates = not writes.isdisjoint(self._memory)
+        self.calls.append(Call(func.name(), text, takes, [*gives], targets, func.is_view, touches, writes, updates))
+        self.constants.note(func, takes, gives, written)
 
     def _text(self, value: Any) -> str:
         """What stands for an argument in a line."""
@@ -103,6 +116,8 @@ class Operators(TorchDispatchMode):
     def _bind(self, value: Any) -> str:
         name = f"c{len(self.bound)}"
         self.bound[name] = value
+        if isinstance(value, Tensor):
+            self._memory.add(memory_of(value))
         return name
 
     def _target(self, result: Any, gives: dict[str, Tensor]) -> str:
@@ -113,8 +128,14 @@ class Operators(TorchDispatchMode):
             return "_"
         name = f"t{len(self.calls)}_{len(gives)}"
         self.names[result] = name
+        self.strides[name] = result.stride()
         gives[name] = result
         return name
+
+    @property
+    def moves_memory(self) -> bool:
+        """Whether some tensor lies elsewhere afterwards."""
+        return any(call.name.startswith(MOVING) for call in self.calls)
 
     def differs_from(self, other: "Operators") -> str | None:
         """How two calls of a function differ, if they do: then Python decides what it does."""
@@ -130,37 +151,6 @@ class Operators(TorchDispatchMode):
                 at = next(call for call in self.calls if re.search(rf"\b{name}\b", call.text))
                 return f"Python gives {at.name} something else in each"
         return None
-
-    def function(self) -> Callable[[], None]:
-        """Calls the operators again, in order, and lets go of each tensor after its last use.
-
-        What is the same each time is not computed again: constants, and views of what was there before.
-        """
-        namespace = self.bound | self.constants.values
-        lines: list[str] = []
-        used: set[str] = set()
-        for call in reversed(self._left_to_do(namespace)):
-            if call.is_view and used.isdisjoint(call.gives):
-                continue  # another name for memory, which nobody reads by it
-            last = [name for name in {*call.takes, *call.gives} - used if name not in namespace]
-            lines += [f"    del {', '.join(last)}"] if last else []
-            lines.append(f"    {call.targets} = {call.text}" if call.gives else f"    {call.text}")
-            used.update(call.takes, call.gives)
-        exec("\n".join(["def step():", *reversed(lines), "    return None"]), namespace)
-        return namespace["step"]
-
-    def _left_to_do(self, namespace: dict[str, Any]) -> list[Call]:
-        """The calls whose results are not in the namespace, where those of some are put now."""
-        moves = any(call.name.startswith(MOVING) for call in self.calls)
-        left = []
-        for call in self.calls:
-            if call.gives and all(name in namespace for name in call.gives):
-                continue
-            if call.is_view and not moves and all(name in namespace for name in call.takes):
-                exec(f"{call.targets} = {call.text}", namespace)
-            else:
-                left.append(call)
-        return left
 
 
 class Readings(TorchFunctionMode):

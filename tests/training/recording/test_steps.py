@@ -13,7 +13,7 @@ from vae_runner.run_directory import RunDirectory
 from vae_runner.training import optimizers
 from vae_runner.training.budget import Block
 from vae_runner.training.fitting import Fitting
-from vae_runner.training.recorded import WARM_UP, NotRecorded, RecordedSteps
+from vae_runner.training.recording.steps import WARM_UP, NotRecorded, RecordedSteps
 
 VARIANTS = [f"variant={name}" for name in Tree([configs_directory()]).options("variant")]
 OTHERS = [

@@ -11,14 +11,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from vae_runner.training.budget import Block
-from vae_runner.training.operators import Operators
-from vae_runner.training.python_state import PythonState
+from vae_runner.training.recording.compiled import CompiledStep
+from vae_runner.training.recording.operators import Operators
+from vae_runner.training.recording.python_state import PythonState
+from vae_runner.training.recording.replay import Replay, replay_of
 from vae_runner.training.step import Player
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,6 @@ WARM_UP = 3  # plain steps before a recording: libraries choose their kernels, o
 
 Step = Callable[[Block, list[Player]], None]
 Kind = tuple[int | None, ...]
-Replay = Callable[[], None]
 Record = Callable[[Replay, Any], tuple[Replay | None, Any]]
 
 
@@ -51,13 +52,21 @@ class NotRecorded(Exception):
         self.taken = taken
 
 
-def steps_on(device: torch.device, plain: Step, recorded: bool, modules: Sequence[nn.Module]) -> Step:
-    """How steps are taken: plainly, or where so wished recorded and replayed. modules: all that a step calls."""
+def steps_on(
+    device: torch.device, plain: Step, recorded: bool, modules: Sequence[nn.Module], compiled: bool = False
+) -> Step:
+    """How steps are taken: plainly, or where so wished recorded and replayed. modules: all that a step calls.
+
+    compiled: recorded steps are compiled.
+    """
     if not recorded or device.type not in ("cuda", "cpu"):
+        if compiled:
+            log.warning("trainer.compile: steps are not compiled where they are not recorded")
         return plain
     if device.type == "cpu":
-        return RecordedSteps(plain, plain, functools.partial(operators, modules))
-    return RecordedSteps(on_side_stream(plain), plain, cuda_graph)
+        return RecordedSteps(plain, plain, functools.partial(operators, modules, compiled))
+    record = functools.partial(graph_of_compiled, modules) if compiled else cuda_graph
+    return RecordedSteps(on_side_stream(plain), plain, record)
 
 
 class RecordedSteps:
@@ -102,9 +111,9 @@ class RecordedSteps:
 
 
 def operators(
-    modules: Sequence[nn.Module], function: Callable[[], None], earlier: Operators | None
+    modules: Sequence[nn.Module], compiled: bool, function: Callable[[], None], earlier: Operators | None
 ) -> tuple[Replay | None, Operators | None]:
-    """Calls a function that works on a CPU, and sees if it does what it did `earlier`.
+    """Calls a function, and sees if it does what it did `earlier`.
 
     Where a second call is the same as the first, nothing that Python alone knows is likely to make another different.
     Raises NotRecorded if it is not, or if something of the modules changes that is in no tensor.
@@ -116,7 +125,9 @@ def operators(
     why = noted.refused or (changed and f"Python changes {changed}") or (earlier and earlier.differs_from(noted))
     if why:
         raise NotRecorded(why, taken=True)
-    return (noted.function(), None) if earlier else (None, noted)
+    if earlier is None:
+        return None, noted
+    return CompiledStep(noted) if compiled else replay_of(noted), None
 
 
 def cuda_graph(function: Callable[[], None], earlier: None) -> tuple[Replay, None]:
@@ -136,6 +147,22 @@ def cuda_graph(function: Callable[[], None], earlier: None) -> tuple[Replay, Non
         raise NotRecorded(_first_line(error), taken=False) from error
     graph.replay()
     return graph.replay, None
+
+
+def graph_of_compiled(
+    modules: Sequence[nn.Module], function: Callable[[], None], seen: Operators | CompiledStep | None
+) -> tuple[Replay | None, Operators | CompiledStep | None]:
+    """Records what the operators of a function launch once they are compiled, which calls before that do.
+
+    Raises NotRecorded as `operators` and `cuda_graph` do.
+    """
+    if not isinstance(seen, CompiledStep):
+        replay, noted = operators(modules, True, function, seen)
+        return None, cast(CompiledStep, replay) if replay else noted
+    if not seen.settled:
+        seen()
+        return None, seen
+    return cuda_graph(seen, None)
 
 
 def on_side_stream(step: Step) -> Step:

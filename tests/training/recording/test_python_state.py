@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_runner.training.python_state import PythonState
+from vae_runner.training.recording.python_state import PythonState
 
 
 class Part(nn.Module):

@@ -24,11 +24,11 @@ class Constants:
     def __init__(self) -> None:
         self.values: dict[str, Tensor] = {}
 
-    def note(self, func: Any, args: Any, kwargs: Any, takes: list[str], results: dict[str, Tensor]) -> None:
+    def note(self, func: Any, takes: list[str], results: dict[str, Tensor], written: list[Tensor]) -> None:
         """An operator was called with tensors of the names `takes`, and gave `results` by name."""
         if func._schema.is_mutable:
-            written = {_memory(tensor) for tensor in _written(func, args, kwargs)}
-            self.values = {name: value for name, value in self.values.items() if _memory(value) not in written}
+            memory = {memory_of(tensor) for tensor in written}
+            self.values = {name: value for name, value in self.values.items() if memory_of(value) not in memory}
             return
         alone = func in FILLING or (bool(takes) and all(name in self.values for name in takes))
         random = torch.Tag.nondeterministic_seeded in func.tags
@@ -36,7 +36,10 @@ class Constants:
             self.values.update(results)
 
 
-def _written(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
+def written_by(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """The tensors that a call of an operator writes into."""
+    if not func._schema.is_mutable:
+        return []
     given = {spec.name: value for spec, value in zip(func._schema.arguments, args, strict=False)} | kwargs
     written = [
         given.get(spec.name)
@@ -46,5 +49,6 @@ def _written(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     return [tensor for tensor in tree_leaves(written) if isinstance(tensor, Tensor)]
 
 
-def _memory(tensor: Tensor) -> int:
+def memory_of(tensor: Tensor) -> int:
+    """Its address, which views share."""
     return tensor.untyped_storage().data_ptr()

@@ -1,0 +1,215 @@
+"""A step that is compiled does what it does as it was recorded, and a compiler that fails costs nothing."""
+
+import shutil
+
+import pytest
+import torch
+
+from tests.training.recording.test_steps import OTHERS, VARIANTS, fitting_of, state_of, steps
+from vae_runner.errors import UserError
+from vae_runner.training.recording import compiled
+from vae_runner.training.recording import steps as recorded_steps
+from vae_runner.training.recording.compiled import CompiledStep, parted
+from vae_runner.training.recording.operators import Operators
+from vae_runner.training.recording.replay import left_to_do
+from vae_runner.training.recording.steps import WARM_UP, NotRecorded, graph_of_compiled
+
+COUNT = 3 * (WARM_UP + 3)
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Compiles at once, and all but the kernels."""
+    monkeypatch.setattr(compiled, "AFTER", 0)
+    monkeypatch.setattr(compiled, "COMPILER", {"backend": "aot_eager"})
+
+
+def noted(function):
+    with (operators := Operators()):
+        function()
+    assert operators.refused is None
+    return operators
+
+
+def plain_and_compiled(tmp_path, *overrides):
+    """Two fits after as many steps of two kinds, the second with what it was left to replay."""
+    plain = fitting_of(tmp_path / "plain", *overrides, "trainer.record_steps=false")
+    steps(plain, COUNT)
+    random = torch.get_rng_state()
+    fitting = fitting_of(tmp_path / "compiled", *overrides, "trainer.compile=true")
+    steps(fitting, COUNT)
+    assert torch.equal(random, torch.get_rng_state())
+    for one, other in zip(state_of(plain), state_of(fitting), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    replays = [recording.replay for recording in fitting.take.recordings.values()]
+    assert len(replays) == 2
+    assert all(replay.settled for replay in replays)
+    return plain, fitting, [replay._take is not replay._plain for replay in replays]
+
+
+# of each family one, and what is unlike the others in what it updates; the rest by hand
+QUICK = ("vae", "ae", "aae", "cvae", "factor_vae", "hvae", "iaf_vae", "iwae", "vq_vae", "vrae")
+RECIPES = [
+    pytest.param(overrides, marks=[] if few else pytest.mark.slow)
+    for overrides, few in [
+        *(((variant,), variant.removeprefix("variant=") in QUICK) for variant in VARIANTS),
+        *((others, "variant=vrnn" not in others) for others in OTHERS),
+    ]
+]
+
+
+@pytest.mark.parametrize("overrides", RECIPES, ids=" ".join)
+def test_what_is_given_to_the_compiler_moves_everything_as_plain_steps_do(tmp_path, traced, caplog, overrides):
+    with caplog.at_level("INFO", logger="vae_runner"):
+        *_, are_compiled = plain_and_compiled(tmp_path, *overrides)
+    recurrent = [variant for variant in ("vrae", "vrnn") if f"variant={variant}" in overrides]
+    assert are_compiled == 2 * [not recurrent]
+    # oneDNN's recurrent layers take what the compiler cannot give them; unrolled ones are too much
+    assert ("the step is not compiled" in caplog.text) == bool(recurrent)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("optimizer=sgd", "architecture.normalisation=batch", "trainer.nonfinite=skip", "trainer.gradient_clip=1"),
+        ("architecture=conv", "architecture.width=4", "trainer.precision=bf16", "trainer.ema=0.9"),
+    ],
+    ids=" ".join,
+)
+def test_compiled_kernels_move_everything_as_plain_steps_do(tmp_path, monkeypatch, overrides):
+    monkeypatch.setattr(compiled, "AFTER", 0)
+    *_, are_compiled = plain_and_compiled(tmp_path, *overrides)
+    assert are_compiled == [True, True]
+
+
+def test_a_step_is_compiled_once_it_was_taken_often(monkeypatch, traced):
+    monkeypatch.setattr(compiled, "AFTER", 3)
+    x, y = torch.zeros(3), torch.ones(3)
+    step = CompiledStep(noted(lambda: x.add_(y.cos().exp())))
+    for turn in range(5):
+        assert step.settled == (turn > 3)
+        step()
+    assert step._take is not step._plain
+    torch.testing.assert_close(x, 6 * y.cos().exp())
+
+
+def test_a_step_that_only_updates_is_left_as_it_is(traced, caplog):
+    x = torch.zeros(3)
+    step = CompiledStep(noted(lambda: x.add_(1)))
+    step()
+    step()
+    assert x.tolist() == [3, 3, 3]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_where_the_compiler_does_not_do_it_the_step_is_taken_as_recorded(tmp_path, monkeypatch, caplog, fails):
+    def backend(*_):
+        raise RuntimeError("no compiler here\nand more of that")
+
+    monkeypatch.setattr(compiled, "AFTER", 0)
+    monkeypatch.setattr(compiled, "COMPILER", {"backend": backend})
+    if not fails:
+        monkeypatch.setattr(compiled, "LARGEST", 10)
+    with caplog.at_level("INFO", logger="vae_runner"):
+        plain, fitting, are_compiled = plain_and_compiled(tmp_path)
+    assert are_compiled == [False, False]
+    why = ", and taken as it was recorded: RuntimeError: no compiler here\n" if fails else ": for its 1"
+    assert f"the step is not compiled{why}" in caplog.text
+    for one, other in zip(state_of(plain), state_of(fitting), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_would_lie_elsewhere_in_memory_is_not_compiled(monkeypatch, caplog):
+    def backend(graph, _):
+        return lambda *inputs: [result.t().contiguous().t() for result in graph(*inputs)]
+
+    monkeypatch.setattr(compiled, "AFTER", 0)
+    monkeypatch.setattr(compiled, "COMPILER", {"backend": backend})
+    x = torch.zeros(3, 2)
+
+    def function():
+        y = x.cos()
+        x.add_(y)
+
+    step = CompiledStep(noted(function))
+    step()
+    step()
+    expected = torch.zeros(3, 2)
+    for _ in range(3):
+        expected = expected + expected.cos()
+    torch.testing.assert_close(x, expected)
+    assert step._take is step._plain
+    assert "what it computes would lie elsewhere in memory" in caplog.text
+
+
+def names(calls):
+    return [call.name.removeprefix("aten::").partition(".")[0] for call in calls]
+
+
+def test_what_reads_an_update_comes_after_it_and_what_does_not_before():
+    x, count = torch.ones(3), torch.zeros(3)
+
+    def function():
+        y = x * 2
+        count.add_(1)
+        z = y.exp()  # of nothing that was updated
+        w = count.sin()
+        w.mul_(2)
+        y.add_(w)  # in place, of what was
+        x.sub_(z + y.cos())
+
+    computing, updating = parted(left_to_do(noted(function))[0])
+    assert names(computing) == ["mul", "exp"]
+    assert names(updating) == ["add_", "sin", "mul_", "add_", "cos", "add", "sub_"]
+
+
+def test_random_numbers_are_drawn_in_their_order():
+    x = torch.ones(3)
+
+    def function():
+        one = torch.rand(3)
+        x.uniform_()
+        other = torch.rand(3)
+        x.add_(one + other)
+
+    computing, updating = parted(left_to_do(noted(function))[0])
+    assert names(computing) == ["rand"]
+    assert names(updating) == ["uniform_", "rand", "add", "add_"]
+
+
+def test_on_a_gpu_the_compiled_step_is_what_the_graph_is_recorded_of(tmp_path, monkeypatch, traced):
+    """With a stand-in for the graph, which calls what it was recorded of."""
+    monkeypatch.setattr(compiled, "AFTER", 2)
+    recorded = []
+
+    def graph(function, earlier):
+        recorded.append(function)
+        function()
+        return function, None
+
+    monkeypatch.setattr(recorded_steps, "cuda_graph", graph)
+    plain = fitting_of(tmp_path / "plain", "trainer.record_steps=false")
+    fitting = fitting_of(tmp_path / "compiled")
+    fitting.take.record = lambda function, seen: graph_of_compiled(fitting.experiment.modules(), function, seen)
+    for one in (plain, fitting):
+        torch.manual_seed(1)
+        steps(one, 3 * (WARM_UP + 8))
+    assert len(recorded) == 2
+    assert all(isinstance(step, CompiledStep) and step._take not in (None, step._plain) for step in recorded)
+    for one, other in zip(state_of(plain), state_of(fitting), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_that_cannot_be_recorded_on_a_gpu_is_not_compiled():
+    x = torch.ones(3)
+    with pytest.raises(NotRecorded, match="Python reads what aten::_local_scalar_dense gives"):
+        graph_of_compiled([], lambda: x.add_(float(x.sum())), None)
+
+
+def test_steps_that_are_not_recorded_are_not_compiled_and_that_is_said(tmp_path, caplog):
+    fitting_of(tmp_path, "optimizer=rmsprop", "trainer.compile=true")
+    assert caplog.messages == ["trainer.compile: steps are not compiled where they are not recorded"]
+    with pytest.raises(UserError, match=r"type trainer.record_steps=true"):
+        fitting_of(tmp_path, "trainer.record_steps=false", "trainer.compile=true")
