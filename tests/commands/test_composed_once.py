@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 
+from vae_runner.cli import main
 from vae_runner.commands import composed_once
 from vae_runner.commands.composed_once import ComposedOnce
 
@@ -47,10 +48,43 @@ def test_no_more_are_remembered_than_memory_has_room_for(loader, monkeypatch):
     assert Loader.composed == 3
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
-def test_a_copy_is_a_loader_too_and_remembers_nothing(loader, copied):
+def test_pickled_it_is_a_loader_too_and_has_the_next_job_s_config(loader):
+    jobs = [["seed=1"], ["seed=2"], ["seed=3"]]
+    for job in jobs:
+        loader.load_sweep_config(None, job)
+    for job in jobs:
+        other = pickle.loads(pickle.dumps(loader))
+        assert other.get_sources() == loader.get_sources() == ["somewhere"]
+        assert other.load_sweep_config(None, job) == {"of": job}
+    assert Loader.composed == 3
+    pickle.loads(pickle.dumps(loader)).load_sweep_config(None, ["seed=1"])
+    assert Loader.composed == 4
+
+
+def test_pickled_for_another_job_than_the_next_it_composes_its_config(loader):
     loader.load_sweep_config(None, ["seed=1"])
-    other = copied(loader)
-    assert other.get_sources() == loader.get_sources() == ["somewhere"]
-    other.load_sweep_config(None, ["seed=1"])
+    assert pickle.loads(pickle.dumps(loader)).load_sweep_config(None, ["seed=2"]) == {"of": ["seed=2"]}
+
+
+def test_a_copy_takes_nothing_along(loader):
+    loader.load_sweep_config(None, ["seed=1"])
+    copy.deepcopy(loader).load_sweep_config(None, ["seed=1"])
     assert Loader.composed == 2
+    loader.load_sweep_config(None, ["seed=1"])
+    assert Loader.composed == 2
+
+
+def test_the_jobs_of_other_processes_are_composed_where_they_were_checked(tmp_path, monkeypatch):
+    """joblib's do take along what is theirs."""
+    seen = []
+    original = ComposedOnce.__reduce__
+
+    def noted(self):
+        copied = original(self)
+        seen.extend(copied[1][1])
+        return copied
+
+    monkeypatch.setattr(ComposedOnce, "__reduce__", noted)
+    sweep = ["seed=0,1,2", "trainer=debug", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    assert main(["train", "-m", *sweep, f"hydra.sweep.dir={tmp_path}"]) == 0
+    assert [overrides[0] for overrides in seen] == ["seed=0", "seed=1", "seed=2"]
