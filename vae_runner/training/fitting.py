@@ -9,6 +9,7 @@ from typing import Any
 
 from vae_runner.data.space import Batch
 from vae_runner.data.splits import mixed
+from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
@@ -90,10 +91,10 @@ class Fitting:
 
     def own_steps(self) -> Callable[[Block, list[Player]], None]:
         """How this fit takes a step by itself; made anew where its tensors have moved, for recordings keep them."""
-        # a recording would have to hold what several processes tell each other as well
-        alone = self.world.size == 1
+        # a recording would have to hold what several processes tell each other as well, and finds examples by index
+        alone, in_memory = self.world.size == 1, not isinstance(self.experiment.data.train, StreamedSplit)
         can_be = all(can_be_recorded(player.optimizer) for player in self.players)
-        recorded = self.trainer.record_steps and alone and can_be
+        recorded = self.trainer.record_steps and alone and in_memory and can_be
         modules, compiled = self.experiment.modules(), self.trainer.compile
         return steps_on(self.experiment.device, self._compute, recorded, modules, compiled)
 
