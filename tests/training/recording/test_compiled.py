@@ -217,6 +217,23 @@ def test_what_writes_into_what_an_update_read_comes_after_it():
     assert names(updating) == ["add_", "mul_", "sub_"]
 
 
+def test_views_that_updates_take_are_made_anew_of_what_was_computed():
+    x, total = torch.ones(4), torch.zeros(2)
+
+    def function():
+        y = x.cos()
+        part = y[1:3]
+        total.add_(part.exp())
+        y.mul_(total.sum())
+        total.add_(part)
+
+    step = CompiledStep(noted(function))
+    assert names(step._computing) == ["cos", "slice", "exp"]
+    assert names(step._updating) == ["slice", "add_", "sum", "mul_", "add_"]
+    *_, gives = step._functions()
+    assert gives == ["t0_0", "t2_0"]
+
+
 def test_running_statistics_are_read_before_and_after_they_move():
     """What moves them does not say so, and else is something that computes."""
     x, before, after = torch.randn(8, 3), torch.zeros(3), torch.zeros(3)

@@ -90,7 +90,8 @@ class CompiledStep:
         """What computes, of which arguments; and what then updates by these results, of which names."""
         made = {name for call in self._computing for name in call.gives}
         takes = [*dict.fromkeys(name for call in self._computing for name in call.takes if name not in made)]
-        gives = [*dict.fromkeys(name for call in self._updating for name in call.takes if name in made)]
+        viewed = {name for call in self._updating for name in call.gives}
+        gives = [*dict.fromkeys(name for call in self._updating for name in call.takes if name in made - viewed)]
         arguments = [self._namespace[name] for name in takes]
         rest = {name: value for name, value in self._namespace.items() if name not in takes}
         compute = written(self._computing, rest, name="compute", takes=takes, gives=gives, traced=True)
@@ -115,7 +116,21 @@ def parted(calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
             read |= call.touches
         else:
             computing.append(call)
-    return computing, updating
+    return computing, [*_views(computing, updating), *updating]
+
+
+def _views(computing: Sequence[Call], updating: Sequence[Call]) -> list[Call]:
+    """Calls that make the views which updating calls take of what was computed.
+
+    The compiler may give a view other memory than what it is a view of, and then a write into one misses the other.
+    """
+    views: list[Call] = []
+    needed = {name for call in updating for name in call.takes}
+    for call in reversed(computing):
+        if call.is_view and not needed.isdisjoint(call.gives):
+            views.insert(0, call)
+            needed.update(call.takes)
+    return views
 
 
 def _generators(devices: Sequence[torch.device]) -> list[torch.Generator]:
