@@ -309,6 +309,26 @@ def test_what_would_share_memory_that_is_written_into_is_not_compiled(monkeypatc
     assert "what it computes would lie elsewhere in memory" in caplog.text
 
 
+def test_random_numbers_that_nobody_takes_are_drawn(monkeypatch, traced):
+    x = torch.ones(3)
+
+    def function():
+        torch.rand(3)
+        torch.dropout(x, 0.5, train=True)
+        x.add_(x.cos() * torch.rand(3))
+
+    function()
+    step = CompiledStep(noted(function))
+    step()
+    torch.manual_seed(0)
+    function()
+    expected = torch.get_rng_state()
+    torch.manual_seed(0)
+    step()
+    assert step._take is not step._plain
+    assert torch.equal(torch.get_rng_state(), expected)
+
+
 def test_on_a_gpu_the_compiled_step_is_what_the_graph_is_recorded_of(tmp_path, monkeypatch, traced):
     """With a stand-in for the graph, which calls what it was recorded of."""
     monkeypatch.setattr(compiled, "AFTER", 2)

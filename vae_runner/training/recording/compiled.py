@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.training.recording.constants import memory_of
-from vae_runner.training.recording.operators import Call, Operators
+from vae_runner.training.recording.operators import RANDOM, Call, Operators
 from vae_runner.training.recording.replay import Replay, left_to_do, replay_of, written
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,9 @@ class CompiledStep:
         takes = [*dict.fromkeys(name for call in self._computing for name in call.takes if name not in made)]
         viewed = {name for call in self._updating for name in call.gives}
         gives = [*dict.fromkeys(name for call in self._updating for name in call.takes if name in made - viewed)]
+        if gives:  # also what is drawn and not taken, so that it is drawn and what comes after it stays the same
+            drawn = [name for call in self._computing if RANDOM in call.touches for name in call.gives or call.takes]
+            gives = [*dict.fromkeys([*gives, *(name for name in drawn if name in made)])]
         arguments = [self._namespace[name] for name in takes]
         rest = {name: value for name, value in self._namespace.items() if name not in takes}
         compute = written(self._computing, rest, name="compute", takes=takes, gives=gives, traced=True)
