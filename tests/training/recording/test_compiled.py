@@ -1,6 +1,9 @@
 """A step that is compiled does what it does as it was recorded, and a compiler that fails costs nothing."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -122,6 +125,26 @@ def test_where_the_compiler_does_not_do_it_the_step_is_taken_as_recorded(tmp_pat
         assert torch.equal(one, other)
 
 
+def test_where_the_compiler_has_no_place_for_its_files_the_step_is_taken_as_recorded(tmp_path):
+    """In a process of its own, for it asks for them as it is imported."""
+    (tmp_path / "file").touch()
+    script = """
+import torch
+from vae_runner.training.recording import compiled, operators
+
+compiled.AFTER = 0
+x = torch.zeros(3)
+with (noted := operators.Operators()):
+    x.add_(x.cos())
+compiled.CompiledStep(noted)()
+print(x.tolist() == (torch.ones(3) + torch.ones(3).cos()).tolist())
+"""
+    variables = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file" / "cache")}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+    assert "the step is not compiled, and taken as it was recorded: [Errno 20] Not a directory" in done.stderr
+
+
 def test_what_would_lie_elsewhere_in_memory_is_not_compiled(monkeypatch, caplog):
     def backend(graph, _):
         return lambda *inputs: [result.t().contiguous().t() for result in graph(*inputs)]
@@ -178,6 +201,133 @@ def test_random_numbers_are_drawn_in_their_order():
     computing, updating = parted(left_to_do(noted(function))[0])
     assert names(computing) == ["rand"]
     assert names(updating) == ["uniform_", "rand", "add", "add_"]
+
+
+def test_what_writes_into_what_an_update_read_comes_after_it():
+    x, total = torch.ones(3), torch.zeros(3)
+
+    def function():
+        y = x * 2
+        total.add_(y)
+        z = x.exp()
+        y.mul_(z)  # as a gradient is clipped that was logged
+        x.sub_(y)
+
+    computing, updating = parted(left_to_do(noted(function))[0])
+    assert names(computing) == ["mul", "exp"]
+    assert names(updating) == ["add_", "mul_", "sub_"]
+
+
+def test_views_that_updates_take_are_made_anew_of_what_was_computed():
+    x, total = torch.ones(4), torch.zeros(2)
+
+    def function():
+        y = x.cos()
+        part = y[1:3]
+        total.add_(part.exp())
+        y.mul_(total.sum())
+        total.add_(part)
+
+    step = CompiledStep(noted(function))
+    assert names(step._computing) == ["cos", "slice", "exp"]
+    assert names(step._updating) == ["slice", "add_", "sum", "mul_", "add_"]
+    *_, gives = step._functions()
+    assert gives == ["t0_0", "t2_0"]
+
+
+def test_running_statistics_are_read_before_and_after_they_move():
+    """What moves them does not say so, and else is something that computes."""
+    x, before, after = torch.randn(8, 3), torch.zeros(3), torch.zeros(3)
+    norm = torch.nn.BatchNorm1d(3, affine=False, track_running_stats=True)
+    mean = norm.running_mean
+
+    def of(function):
+        return [names(calls) for calls in parted(left_to_do(noted(function))[0])]
+
+    def normalised(x):
+        return torch.batch_norm(x, None, None, mean, norm.running_var, True, 0.1, 1e-5, False)
+
+    assert of(lambda: after.add_(normalised(x).sum(0) + mean)) == [
+        ["empty", "native_batch_norm", "sum", "add"],
+        ["add_"],
+    ]
+    assert of(lambda: (before.copy_(mean), normalised(x))) == [["empty"], ["copy_", "native_batch_norm"]]
+    assert of(lambda: (normalised(x.add_(1)), mean.exp())) == [["empty"], ["add_", "native_batch_norm", "exp"]]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("same", [lambda x: x * 1.0, lambda x: x + 0, lambda x: x / 1])
+def test_the_compiler_takes_nothing_for_another_name_of_what_is_written_into(monkeypatch, same):
+    monkeypatch.setattr(compiled, "AFTER", 0)
+
+    def stepped(recorded):
+        x, total = torch.ones(3), torch.zeros(3)
+
+        def function():
+            y = x.cos()
+            of_x, of_y = same(x), same(y)
+            x.add_(1)
+            y.mul_(x)
+            total.add_(of_x).add_(of_y).add_(y)
+
+        step = CompiledStep(noted(function)) if recorded else function
+        for _ in range(4 - recorded):
+            step()
+        assert not recorded or step._take is not step._plain
+        return total
+
+    torch.testing.assert_close(stepped(True), stepped(False))
+
+
+@pytest.mark.parametrize("of_argument", [True, False])
+def test_what_would_share_memory_that_is_written_into_is_not_compiled(monkeypatch, caplog, of_argument):
+    def backend(graph, _):
+        def call(x):
+            y, _ = graph(x)
+            return [y, x if of_argument else y]
+
+        return call
+
+    monkeypatch.setattr(compiled, "AFTER", 0)
+    monkeypatch.setattr(compiled, "COMPILER", {"backend": backend})
+
+    def stepped(recorded):
+        x = torch.ones(3)
+
+        def function():
+            y = x * 0.5
+            same = (x if of_argument else y) * 1.0
+            x.add_(1)
+            y.mul_(x)
+            x.add_(same + y)
+
+        step = CompiledStep(noted(function)) if recorded else function
+        for _ in range(4 - recorded):
+            step()
+        return x
+
+    torch.testing.assert_close(stepped(True), stepped(False))
+    assert "what it computes would lie elsewhere in memory" in caplog.text
+
+
+def test_random_numbers_that_nobody_takes_are_drawn(monkeypatch, traced):
+    x = torch.ones(3)
+
+    def function():
+        torch.rand(3)
+        torch.dropout(x, 0.5, train=True)
+        x.add_(x.cos() * torch.rand(3))
+
+    function()
+    step = CompiledStep(noted(function))
+    step()
+    torch.manual_seed(0)
+    function()
+    expected = torch.get_rng_state()
+    torch.manual_seed(0)
+    step()
+    assert step._take is not step._plain
+    assert torch.equal(torch.get_rng_state(), expected)
 
 
 def test_on_a_gpu_the_compiled_step_is_what_the_graph_is_recorded_of(tmp_path, monkeypatch, traced):

@@ -224,3 +224,21 @@ def test_what_python_reads_of_memory_is_refused(read):
     with (operators := Operators()):
         x.add_(1 if max(read(x * 2)) > 100 else 0)
     assert "Python reads a tensor" in operators.refused
+
+
+def test_what_notes_operators_is_kept_out_of_what_its_user_compiled():
+    sizes = []
+
+    def backend(graph, _):
+        sizes.append(len([node for node in graph.graph.nodes if node.op.startswith("call")]))
+        return graph
+
+    function = torch.compile(lambda x: x.sin().exp(), backend=backend)
+    x = torch.ones(3)
+    x.add_(function(x))
+    again(lambda: x.add_(function(x)))()
+    y = torch.ones(3)
+    for _ in range(3):
+        y.add_(y.sin().exp())
+    torch.testing.assert_close(x, y)
+    assert sizes == [2]

@@ -4,7 +4,9 @@ A step of training goes through layers, losses, autograd and an optimizer, and a
 the same few hundred operators each time.
 """
 
+import functools
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
 # what gives a tensor another place in memory; views of it that were taken before are then of nothing
 MOVING = ("aten::set_", "aten::resize_")
+# these move running means and variances, which their schemas do not tell of; torch's compiler knows
+NORMALISING = {torch.ops.aten.native_batch_norm.default, torch.ops.aten.cudnn_batch_norm.default}
 RANDOM = -1  # stands for the memory in which a generator keeps its state
 
 
@@ -30,8 +34,8 @@ RANDOM = -1  # stands for the memory in which a generator keeps its state
 class Call:
     """A line to be written. name: of the operator; text: of the call; takes, gives: tensors that it reads and makes.
 
-    touches, writes: addresses of the memory of what it takes, and of what it writes into. updates: whether some of the
-    latter was there before.
+    touches, writes: addresses of the memory of what it takes, and of what it writes into. updates: whether it says that
+    it does so, and some of it was there before.
     """
 
     name: str
@@ -62,12 +66,15 @@ class Operators(TorchDispatchMode):
         self.names = WeakTensorKeyDictionary()  # of tensors: what was only needed for a while is let go as ever
         self.bound: dict[str, Any] = {}  # what the lines speak of that was there before
         self.strides: dict[str, tuple[int, ...]] = {}  # of what the calls give
-        self._memory: set[int] = set()  # of the tensors that are bound
+        self.memory: dict[str, int] = {}  # the same, its address
+        self._before: set[int] = set()  # the addresses of the tensors that are bound
         self.constants = Constants()
         self._functions: dict[Any, str] = {}
         self._readings = Readings(self)
 
     def __enter__(self) -> "Operators":
+        if "torch._dynamo" in sys.modules:
+            _keep_out_the_compiler()
         self._readings.__enter__()
         return super().__enter__()
 
@@ -99,7 +106,8 @@ class Operators(TorchDispatchMode):
         written = written_by(func, args, kwargs)
         random = {RANDOM} if torch.Tag.nondeterministic_seeded in func.tags else set()
         touches, writes = ({*map(memory_of, tensors)} | random for tensors in (taken, written))
-        updates = not writes.isdisjoint(self._memory)
+        updates = not writes.isdisjoint(self._before)
+        writes |= {*map(memory_of, _written_unsaid(func, args))}
         self.calls.append(Call(func.name(), text, takes, [*gives], targets, func.is_view, touches, writes, updates))
         self.constants.note(func, takes, gives, written)
 
@@ -117,7 +125,7 @@ class Operators(TorchDispatchMode):
         name = f"c{len(self.bound)}"
         self.bound[name] = value
         if isinstance(value, Tensor):
-            self._memory.add(memory_of(value))
+            self._before.add(memory_of(value))
         return name
 
     def _target(self, result: Any, gives: dict[str, Tensor]) -> str:
@@ -128,7 +136,7 @@ class Operators(TorchDispatchMode):
             return "_"
         name = f"t{len(self.calls)}_{len(gives)}"
         self.names[result] = name
-        self.strides[name] = result.stride()
+        self.strides[name], self.memory[name] = result.stride(), memory_of(result)
         gives[name] = result
         return name
 
@@ -166,6 +174,12 @@ class Readings(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@functools.cache
+def _keep_out_the_compiler() -> None:
+    """Where a step calls what its user compiled, else what notes its operators would be compiled with it."""
+    Operators.__torch_dispatch__ = torch._disable_dynamo(Operators.__torch_dispatch__)  # type: ignore[method-assign]
+
+
 def _same(one: Any, other: Any) -> bool:
     """Whether two values that were there before a function was called are one."""
     if not isinstance(one, Tensor):
@@ -174,6 +188,13 @@ def _same(one: Any, other: Any) -> bool:
         return False
     in_place = one.data_ptr() == other.data_ptr() and one.stride() == other.stride()
     return in_place or torch.equal(one, other)  # a number that Python makes a tensor of each time
+
+
+def _written_unsaid(func: Any, args: Any) -> list[Tensor]:
+    if func not in NORMALISING:
+        return []
+    *statistics, training = args[3:6]
+    return [tensor for tensor in statistics if training and isinstance(tensor, Tensor)]
 
 
 def _tells(func: Any, args: Any) -> bool:
