@@ -1,6 +1,7 @@
 """A recorded step whose computations torch's compiler fuses: fewer passes over memory, and fewer kernels."""
 
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,8 +63,10 @@ class CompiledStep:
         generators = _generators([argument.device for argument in arguments])
         states = [generator.get_state() for generator in generators]
         try:
-            compute = torch.compile(compute, fullgraph=True, dynamic=False, **COMPILER)
-            results = compute(*arguments)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of what it calls itself
+                compute = torch.compile(compute, fullgraph=True, dynamic=False, **COMPILER)
+                results = compute(*arguments)
         except Exception as error:  # a missing compiler, no place for what it makes, or whatever it cannot do
             for generator, state in zip(generators, states, strict=True):
                 generator.set_state(state)  # it may have come as far as to draw
