@@ -4,6 +4,8 @@ Called directly they give the same numbers to the last bit, and nothing has to b
 written out already.
 """
 
+import itertools
+import linecache
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch._ops import OpOverload
 from vae_runner.training.recording.operators import Call, Operators
 
 Replay = Callable[[], None]
+NUMBERS = itertools.count()  # of the functions that are written here
 
 
 def replay_of(noted: Operators) -> Replay:
@@ -61,5 +64,9 @@ def written(
         used.update(call.takes, call.gives)
     if not traced:  # without the Python around them
         namespace = {key: value._op if isinstance(value, OpOverload) else value for key, value in namespace.items()}
-    exec("\n".join([f"def {name}({', '.join(takes)}):", *reversed(lines)]), namespace)
+    source = "\n".join([f"def {name}({', '.join(takes)}):", *reversed(lines)])
+    place = f"<{name} {next(NUMBERS)}>"
+    if traced:  # older compilers take what is written nowhere for one function, and compile it eight times at most
+        linecache.cache[place] = len(source), None, source.splitlines(keepends=True), place
+    exec(compile(source, place, "exec"), namespace)
     return namespace[name]
