@@ -3,24 +3,12 @@
 import pytest
 import torch
 
-from tests.helpers import config_of
-from tests.training.recording.test_steps import OTHERS, VARIANTS
-from vae_runner.build import build_experiment, build_trainer
-from vae_runner.run_directory import RunDirectory
+from tests.training.recording.test_steps import OTHERS, VARIANTS, fitting_of
 from vae_runner.training.budget import Block
-from vae_runner.training.fitting import Fitting
 from vae_runner.training.recording import compiled
 from vae_runner.training.recording.steps import WARM_UP, RecordedSteps
 
 PRECISIONS = [("variant=iwae", "trainer.precision=bf16"), ("architecture=conv", "trainer.precision=tf32")]
-
-
-def fitting_of(directory, *overrides):
-    torch.manual_seed(0)
-    config = config_of("trainer.batch_size=40", "architecture.width=16", *overrides)
-    fitting = Fitting(build_trainer(config), build_experiment(config), RunDirectory(directory))
-    torch.manual_seed(1)
-    return fitting
 
 
 def take(fitting, order, first, last):
