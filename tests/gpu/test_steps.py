@@ -56,7 +56,12 @@ def test_replayed_steps_move_everything_as_plain_ones_do(tmp_path, overrides):
     "overrides",
     [
         *(("variant=vae",), ("variant=iaf_vae",), ("variant=factor_vae",), *PRECISIONS),
-        *(overrides for overrides in OTHERS if "data=text" not in overrides),  # recurrent, and of few examples
+        ("optimizer=sgd", "scheduler=cosine", "trainer.gradient_clip=1"),
+        ("optimizer=adamw", "scheduler=exponential", "trainer.ema=0.9", "kl=cyclical", "kl.free_bits=0.1"),
+        # under Adam, a bias before such a layer moves by the rounding of its gradient, which is none
+        ("optimizer=sgd", "corruption=mask_block", "corruption.level=[0.1,0.5]", "architecture.normalisation=batch"),
+        ("architecture=resnet", "architecture.width=4", "trainer.precision=bf16", "data.binarize=stochastic"),
+        ("condition=image", "variant=cvae", "architecture=conv", "architecture.width=4", "trainer.nonfinite=skip"),
     ],
     ids=" ".join,
 )
@@ -65,12 +70,14 @@ def test_compiled_steps_move_everything_as_plain_ones_do(tmp_path, monkeypatch, 
     plain = fitting_of(tmp_path / "plain", *overrides, "trainer.record_steps=false")
     fitting = fitting_of(tmp_path / "compiled", *overrides, "trainer.compile=true")
     order = plain.budget.order(0, 0).to(plain.experiment.device)
-    for one in (plain, fitting):
-        torch.manual_seed(1)
-        take(one, order, 0, 3 * (WARM_UP + 6))
-    assert not fitting.take.failed
+    with caplog.at_level("INFO", logger="vae_runner"):
+        for one in (plain, fitting):
+            torch.manual_seed(1)
+            take(one, order, 0, 3 * (WARM_UP + 6))
+    assert not fitting.take.failed, caplog.text
     assert all(recording.replay for recording in fitting.take.recordings.values())
     assert "the step is not compiled" not in caplog.text
+    assert "cannot be recorded" not in caplog.text
     for one, other in zip(state_of(plain), state_of(fitting), strict=True):
         assert float((one - other).norm()) <= 2e-2 * float(one.norm()) + 1e-3
 

@@ -293,6 +293,7 @@ def test_recorded_and_compiled_steps_are_the_steps_themselves(tmp_path, monkeypa
         take_as_one(steps, 9)
     (recording,) = recorded.take.recordings.values()
     assert isinstance(recording.replay, compiled.CompiledStep) == compiles
+    assert not compiles or recording.replay._take is not recording.replay._plain
     for one, other in zip(plain.fittings, recorded.fittings, strict=True):
         torch.testing.assert_close(weights(other), weights(one), rtol=1e-3, atol=1e-5)
         assert other.sums.window() == pytest.approx(one.sums.window(), rel=1e-4)

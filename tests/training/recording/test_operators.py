@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vae_runner.training.recording.operators import Operators
+from vae_runner.training.recording.pieces import InPieces
 from vae_runner.training.recording.replay import replay_of
 
 
@@ -224,6 +225,44 @@ def test_what_python_reads_of_memory_is_refused(read):
     with (operators := Operators()):
         x.add_(1 if max(read(x * 2)) > 100 else 0)
     assert "Python reads a tensor" in operators.refused
+
+
+def test_what_is_one_in_memory_is_so_by_any_name():
+    x = torch.zeros(2, 3)
+    same, part = x.view(2, 3), x[1:]
+
+    def function():
+        x.add_(1)
+        same.mul_(2)
+        part.add_(same[1:])
+
+    operators = noted(function)
+    assert sum(isinstance(value, torch.Tensor) and value.dim() == 2 for value in operators.bound.values()) == 2
+    replay_of(operators)()
+    assert x.tolist() == [[6] * 3, [20] * 3]
+
+
+def test_empty_tensors_are_not_one():
+    x, y = torch.zeros(0), torch.zeros(0)
+    operators = noted(lambda: (x.add_(1), y.add_(1)))
+    assert sum(isinstance(value, torch.Tensor) and value.numel() == 0 for value in operators.bound.values()) == 2
+
+
+@pytest.mark.parametrize("mode", [Operators, InPieces])
+def test_modes_are_kept_out_of_what_a_user_compiled(mode):
+    sizes = []
+
+    def backend(graph, _):
+        sizes.append(len([node for node in graph.graph.nodes if node.op.startswith("call")]))
+        return graph
+
+    function = torch.compile(lambda x: x.sin().exp(), backend=backend)
+    x = torch.ones(3)
+    y = function(x)
+    with mode():
+        y = function(y)
+    torch.testing.assert_close(y, x.sin().exp().sin().exp())
+    assert sizes == [2]
 
 
 def test_what_notes_operators_is_kept_out_of_what_its_user_compiled():

@@ -4,20 +4,19 @@ A step of training goes through layers, losses, autograd and an optimizer, and a
 the same few hundred operators each time.
 """
 
-import functools
 import re
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from vae_runner.training.recording.constants import Constants, memory_of, written_by
+from vae_runner.training.recording.constants import Constants, written_by
+from vae_runner.training.recording.mode import Mode
 
 # what these find out Python may go by, and goes another way the next time
 TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -25,39 +24,37 @@ TELLING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__}
 # what gives a tensor another place in memory; views of it that were taken before are then of nothing
 MOVING = ("aten::set_", "aten::resize_")
-# these move running means and variances, which their schemas do not tell of; torch's compiler knows
-NORMALISING = {torch.ops.aten.native_batch_norm.default, torch.ops.aten.cudnn_batch_norm.default}
-RANDOM = -1  # stands for the memory in which a generator keeps its state
 
 
 @dataclass
 class Call:
-    """A line to be written. name: of the operator; text: of the call; takes, gives: tensors that it reads and makes.
+    """A line to be written: what is called, how, and what tensors it reads and makes. targets: what is assigned to."""
 
-    touches, writes: addresses of the memory of what it takes, and of what it writes into. updates: whether it says that
-    it does so, and some of it was there before.
-    """
-
-    name: str
+    operator: OpOverload
     text: str
     takes: list[str]
     gives: list[str]
     targets: str
-    is_view: bool
-    touches: set[int]
-    writes: set[int]
-    updates: bool
+
+    @property
+    def name(self) -> str:
+        return self.operator.name()
+
+    @property
+    def is_view(self) -> bool:
+        return self.operator.is_view
+
+    @property
+    def draws(self) -> bool:
+        """Random numbers."""
+        return torch.Tag.nondeterministic_seeded in self.operator.tags
 
 
-class Operators(TorchDispatchMode):
+class Operators(Mode):
     """Notes every operator that is called inside, what it is given and what comes of it.
 
     refused: the first operator that cannot be called again without Python looking at what it found, if any.
     """
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # asked by torch, which else imports its compiler to keep it out of here
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,16 +62,12 @@ class Operators(TorchDispatchMode):
         self.calls: list[Call] = []
         self.names = WeakTensorKeyDictionary()  # of tensors: what was only needed for a while is let go as ever
         self.bound: dict[str, Any] = {}  # what the lines speak of that was there before
-        self.strides: dict[str, tuple[int, ...]] = {}  # of what the calls give
-        self.memory: dict[str, int] = {}  # the same, its address
-        self._before: set[int] = set()  # the addresses of the tensors that are bound
+        self._places: dict[Any, str] = {}  # in memory, of the tensors that are bound
         self.constants = Constants()
         self._functions: dict[Any, str] = {}
         self._readings = Readings(self)
 
     def __enter__(self) -> "Operators":
-        if "torch._dynamo" in sys.modules:
-            _keep_out_the_compiler()
         self._readings.__enter__()
         return super().__enter__()
 
@@ -103,13 +96,8 @@ class Operators(TorchDispatchMode):
         function = self._functions.setdefault(func, f"f{len(self._functions)}")
         self.bound[function] = func
         text = f"{function}({', '.join(given)})"
-        written = written_by(func, args, kwargs)
-        random = {RANDOM} if torch.Tag.nondeterministic_seeded in func.tags else set()
-        touches, writes = ({*map(memory_of, tensors)} | random for tensors in (taken, written))
-        updates = not writes.isdisjoint(self._before)
-        writes |= {*map(memory_of, _written_unsaid(func, args))}
-        self.calls.append(Call(func.name(), text, takes, [*gives], targets, func.is_view, touches, writes, updates))
-        self.constants.note(func, takes, gives, written)
+        self.calls.append(Call(func, text, takes, [*gives], targets))
+        self.constants.note(func, takes, gives, written_by(func, args, kwargs))
 
     def _text(self, value: Any) -> str:
         """What stands for an argument in a line."""
@@ -122,10 +110,13 @@ class Operators(TorchDispatchMode):
         return repr(value) if value is None or isinstance(value, bool | int) else self._bind(value)
 
     def _bind(self, value: Any) -> str:
-        name = f"c{len(self.bound)}"
-        self.bound[name] = value
-        if isinstance(value, Tensor):
-            self._before.add(memory_of(value))
+        if not isinstance(value, Tensor):
+            name = f"c{len(self.bound)}"
+            self.bound[name] = value
+            return name
+        # one name for views of the same numbers: what is written by one is read by all
+        name = self._places.setdefault(_place(value), f"c{len(self.bound)}")
+        self.bound.setdefault(name, value)
         return name
 
     def _target(self, result: Any, gives: dict[str, Tensor]) -> str:
@@ -136,7 +127,6 @@ class Operators(TorchDispatchMode):
             return "_"
         name = f"t{len(self.calls)}_{len(gives)}"
         self.names[result] = name
-        self.strides[name], self.memory[name] = result.stride(), memory_of(result)
         gives[name] = result
         return name
 
@@ -174,10 +164,9 @@ class Readings(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@functools.cache
-def _keep_out_the_compiler() -> None:
-    """Where a step calls what its user compiled, else what notes its operators would be compiled with it."""
-    Operators.__torch_dispatch__ = torch._disable_dynamo(Operators.__torch_dispatch__)  # type: ignore[method-assign]
+def _place(tensor: Tensor) -> Any:
+    """Two tensors have the same that are one, whatever they are called; an empty one is nowhere."""
+    return (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()) if tensor.numel() else object()
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -188,13 +177,6 @@ def _same(one: Any, other: Any) -> bool:
         return False
     in_place = one.data_ptr() == other.data_ptr() and one.stride() == other.stride()
     return in_place or torch.equal(one, other)  # a number that Python makes a tensor of each time
-
-
-def _written_unsaid(func: Any, args: Any) -> list[Tensor]:
-    if func not in NORMALISING:
-        return []
-    *statistics, training = args[3:6]
-    return [tensor for tensor in statistics if training and isinstance(tensor, Tensor)]
 
 
 def _tells(func: Any, args: Any) -> bool:

@@ -23,17 +23,18 @@ def replay_of(noted: Operators) -> Replay:
     return written(calls, namespace, name="step")
 
 
-def left_to_do(noted: Operators) -> tuple[list[Call], dict[str, Any]]:
+def left_to_do(noted: Operators, views: bool = False) -> tuple[list[Call], dict[str, Any]]:
     """The calls that are to be made each time, and what their lines speak of, by name.
 
-    What is the same each time is not computed again: constants, and views of what was there before.
+    What is the same each time is not computed again: constants, and views of what was there before, unless these are
+    wanted.
     """
     namespace = noted.bound | noted.constants.values
     left = []
     for call in noted.calls:
         if call.gives and all(name in namespace for name in call.gives):
             continue
-        if call.is_view and not noted.moves_memory and all(name in namespace for name in call.takes):
+        if call.is_view and not views and not noted.moves_memory and all(name in namespace for name in call.takes):
             exec(f"{call.targets} = {call.text}", namespace)
         else:
             left.append(call)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from vae_runner.training.budget import Block
 from vae_runner.training.recording.compiled import CompiledStep
 from vae_runner.training.recording.operators import Operators
+from vae_runner.training.recording.pieces import updating_in_pieces
 from vae_runner.training.recording.python_state import PythonState
 from vae_runner.training.recording.replay import Replay, replay_of
 from vae_runner.training.step import Player
@@ -36,7 +37,7 @@ Record = Callable[[Replay, Any], tuple[Replay | None, Any]]
 class Recording:
     """indices: of the batch, to be overwritten before each replay. replay: None where another step is to be seen first.
 
-    seen: whatever is to be known of this one then.
+    seen: whatever is to be known of this one then, or kept for the replay.
     """
 
     indices: Tensor
@@ -65,8 +66,9 @@ def steps_on(
         return plain
     if device.type == "cpu":
         return RecordedSteps(plain, plain, functools.partial(operators, modules, compiled))
-    record = functools.partial(graph_of_compiled, modules) if compiled else cuda_graph
-    return RecordedSteps(on_side_stream(plain), plain, record)
+    if compiled:
+        return RecordedSteps(on_side_stream(plain), plain, functools.partial(graph_of_compiled, modules))
+    return RecordedSteps(on_side_stream(plain), updating_in_pieces(plain), cuda_graph)
 
 
 class RecordedSteps:
@@ -162,7 +164,8 @@ def graph_of_compiled(
     if not seen.settled:
         seen()
         return None, seen
-    return cuda_graph(seen, None)
+    replay, _ = cuda_graph(seen, None)
+    return replay, seen  # which has the constants and whatever else was there before, that the graph reads
 
 
 def on_side_stream(step: Step) -> Step:
