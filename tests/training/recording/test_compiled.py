@@ -79,7 +79,11 @@ def test_what_is_given_to_the_compiler_moves_everything_as_plain_steps_do(tmp_pa
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("optimizer=sgd", "architecture.normalisation=batch", "trainer.nonfinite=skip", "trainer.gradient_clip=1"),
+        # with several draws in a step, of which the order must stay
+        (
+            *("optimizer=sgd", "architecture.normalisation=batch", "trainer.nonfinite=skip", "trainer.gradient_clip=1"),
+            *("corruption=mask_block", "corruption.level=[0.1,0.5]"),
+        ),
         ("architecture=conv", "architecture.width=4", "trainer.precision=bf16", "trainer.ema=0.9"),
     ],
     ids=" ".join,

@@ -10,17 +10,20 @@ import torch
 from torch import Tensor
 
 from vae_runner.training.recording.constants import memory_of
+from vae_runner.training.recording.normalisation import BATCH_NORM
 from vae_runner.training.recording.operators import Call, Operators
 from vae_runner.training.recording.replay import Replay, left_to_do, replay_of, written
-from vae_runner.training.recording.updates import IN_OPERATORS
+from vae_runner.training.recording.updates import UPDATES
 
 log = logging.getLogger(__name__)
 aten = torch.ops.aten
 
 AFTER = 100  # steps of a kind: the last batch of an epoch, which is shorter, is not worth it
 LARGEST = 3000  # operators; some hundreds take the compiler a quarter of a minute
-# random numbers are torch's own, the same as without it
-COMPILER: dict[str, Any] = {"backend": "inductor", "options": {"fallback_random": True}}
+# random numbers are torch's own, drawn in the same order as without it
+OPTIONS = {"fallback_random": True, "reorder_for_locality": False}
+COMPILER: dict[str, Any] = {"backend": "inductor", "options": OPTIONS}
+REPLACED = UPDATES | BATCH_NORM
 
 
 class CompiledStep:
@@ -81,10 +84,10 @@ class CompiledStep:
         # what is drawn and not taken is drawn nevertheless, so that what comes after it stays the same
         kept = [name for call in calls if call.draws for name in call.gives or call.takes if name in made]
         for number, call in enumerate(calls):
-            if call.operator in IN_OPERATORS:
+            if call.operator in UPDATES:
                 kept.append(f"u{number}")
                 calls[number] = replace(call, targets=kept[-1], gives=kept[-1:])
-        namespace |= {name: IN_OPERATORS[value] for name, value in namespace.items() if value in IN_OPERATORS}
+        namespace |= {name: REPLACED[value] for name, value in namespace.items() if value in REPLACED}
         namespace["as_strided"] = aten.as_strided.default
         gives = [*dict.fromkeys(kept)]
         step = written([*views, *calls], namespace, name="step", takes=[*memory], gives=gives, traced=True)

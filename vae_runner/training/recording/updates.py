@@ -102,7 +102,7 @@ def _write(found_inf: Tensor | None, *pairs: tuple[Tensor, Tensor]) -> None:
         old.copy_(new if found_inf is None else torch.where(found_inf == 1, old, new))
 
 
-IN_OPERATORS: dict[Any, Callable[..., list[Tensor]]] = {
+UPDATES: dict[Any, Callable[..., list[Tensor]]] = {
     **dict.fromkeys((aten._fused_adam_.default, aten._fused_adam_.tensor_lr), adam),
     **dict.fromkeys((aten._fused_adamw_.default, aten._fused_adamw_.tensor_lr), adamw),
     **dict.fromkeys((aten._fused_sgd_.default, aten._fused_sgd_.tensor_lr), sgd),
