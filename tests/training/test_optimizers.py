@@ -112,3 +112,12 @@ def test_a_learning_rate_typed_as_a_whole_number_is_one(monkeypatch):
     optimizer([Parameter(torch.zeros(1))])
     assert settings["lr"] == ("on the device", 1.0, float)
     assert settings["capturable"]
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "Adamax", "RAdam"])
+def test_betas_may_be_whole_numbers(kind):
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimizer = getattr(optimizers, kind)(betas=(0, 0.999))([parameter])
+    parameter.grad = torch.ones(3)
+    optimizer.step()
+    assert optimizer.param_groups[0]["betas"] == (0.0, 0.999)

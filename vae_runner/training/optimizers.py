@@ -102,7 +102,7 @@ class Adam(Optimizer):
         eps: Epsilon = 1e-8,
         weight_decay: Decay = 0,
     ):
-        super().__init__(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+        super().__init__(lr=lr, betas=tuple(map(float, betas)), eps=eps, weight_decay=weight_decay)
 
 
 class AdamW(Adam):

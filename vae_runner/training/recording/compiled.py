@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.training.recording.constants import memory_of
+from vae_runner.training.recording.miscompiled import why_not_compiled
 from vae_runner.training.recording.normalisation import BATCH_NORM
 from vae_runner.training.recording.operators import Call, Operators
 from vae_runner.training.recording.replay import Replay, left_to_do, replay_of, written
@@ -57,6 +58,9 @@ class CompiledStep:
         if (count := len(self._noted.calls)) > LARGEST:
             log.warning("the step is not compiled: for its %d operators the compiler would need an hour", count)
             return self._plain()
+        if why := why_not_compiled(self._noted):
+            log.warning("the step is not compiled, and taken as it was recorded: %s", why)
+            return self._plain()
         step, arguments = self._as_a_function()
         log.info("compiling the %d operators of a step", count)
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it says that there is no GPU
@@ -67,6 +71,8 @@ class CompiledStep:
                 warnings.simplefilter("ignore")  # it warns of what it calls itself
                 step = torch.compile(step, fullgraph=True, dynamic=False, **COMPILER)
                 step(*arguments)
+        except torch.OutOfMemoryError:
+            raise  # a part of the step may have been taken
         except Exception as error:  # a missing compiler, no place for what it makes, or whatever it cannot do
             for generator, state in zip(generators, states, strict=True):
                 generator.set_state(state)  # it may have come as far as to draw
