@@ -42,7 +42,7 @@ def plain_and_compiled(tmp_path, *overrides):
     fitting = fitting_of(tmp_path / "compiled", *overrides, "trainer.compile=true")
     steps(fitting, COUNT)
     assert torch.equal(random, torch.get_rng_state())
-    atol = 1e-4 if "trainer.precision=bf16" in overrides else 1e-5
+    atol = 5e-4 if "trainer.precision=bf16" in overrides else 1e-5
     for one, other in zip(state_of(plain), state_of(fitting), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=atol)
     replays = [recording.replay for recording in fitting.take.recordings.values()]
@@ -53,7 +53,7 @@ def plain_and_compiled(tmp_path, *overrides):
 
 SLOW = [pytest.mark.slow]
 # of each family one, and what is unlike the others in what it updates; the rest by hand
-QUICK = ("vae", "ae", "aae", "cvae", "factor_vae", "hvae", "iaf_vae", "iwae", "vq_vae", "vrae")
+QUICK = ("vae", "cvae", "factor_vae", "hvae", "iwae", "vq_vae", "vrae")
 # dropout in the order of another layout; and biases that Adam moves by the rounding of a gradient that is none
 DIFFERENT = {"variant=vq_vae": "prior.dropout=0", "architecture.normalisation=batch": "optimizer=sgd"}
 RECIPES = [
