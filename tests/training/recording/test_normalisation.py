@@ -6,8 +6,6 @@ import torch.nn.functional as F
 
 from vae_runner.training.recording.normalisation import BATCH_NORM, backward, forward
 
-ATEN = torch.ops.aten
-
 
 @pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 2)])
 def test_forward_and_backward(shape):

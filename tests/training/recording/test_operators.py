@@ -248,8 +248,8 @@ def test_empty_tensors_are_not_one():
     assert sum(isinstance(value, torch.Tensor) and value.numel() == 0 for value in operators.bound.values()) == 2
 
 
-@pytest.mark.parametrize("mode", [Operators, InPieces])
-def test_modes_are_kept_out_of_what_a_user_compiled(mode):
+def compiled_by_a_user():
+    """A function that is compiled, and how many operators were, each time."""
     torch._dynamo.reset()  # older ones take the second function for the first
     sizes = []
 
@@ -258,6 +258,12 @@ def test_modes_are_kept_out_of_what_a_user_compiled(mode):
         return graph
 
     function = torch.compile(lambda x: x.sin().exp(), backend=backend)
+    return function, sizes
+
+
+@pytest.mark.parametrize("mode", [Operators, InPieces])
+def test_modes_are_kept_out_of_what_a_user_compiled(mode):
+    function, sizes = compiled_by_a_user()
     x = torch.ones(3)
     y = function(x)
     with mode():
@@ -267,13 +273,7 @@ def test_modes_are_kept_out_of_what_a_user_compiled(mode):
 
 
 def test_what_notes_operators_is_kept_out_of_what_its_user_compiled():
-    sizes = []
-
-    def backend(graph, _):
-        sizes.append(len([node for node in graph.graph.nodes if node.op.startswith("call")]))
-        return graph
-
-    function = torch.compile(lambda x: x.sin().exp(), backend=backend)
+    function, sizes = compiled_by_a_user()
     x = torch.ones(3)
     x.add_(function(x))
     again(lambda: x.add_(function(x)))()

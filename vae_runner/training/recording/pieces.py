@@ -10,13 +10,8 @@ import torch
 from torch import Tensor
 
 from vae_runner.training.recording.mode import Mode
+from vae_runner.training.recording.updates import UPDATES
 
-aten = torch.ops.aten
-FUSED = {
-    *(aten._fused_adam_.default, aten._fused_adam_.tensor_lr),
-    *(aten._fused_adamw_.default, aten._fused_adamw_.tensor_lr),
-    *(aten._fused_sgd_.default, aten._fused_sgd_.tensor_lr),
-}
 WHOLE = 65536  # numbers, what a multiprocessor is given of a tensor
 LEAST = 4096  # what it needs to be worth it
 AT_ONCE = 36  # tensors, what one kernel is launched for
@@ -28,7 +23,7 @@ class InPieces(Mode):
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in FUSED and (size := size_for(args[0])):
+        if func in UPDATES and (size := size_for(args[0])):
             args = in_pieces(args, size)
         return func(*args, **(kwargs or {}))
 
