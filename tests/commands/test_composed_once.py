@@ -2,16 +2,23 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
+import hydra.version
 import pytest
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from vae_runner.cli import main
 from vae_runner.commands import composed_once
 from vae_runner.commands.composed_once import ComposedOnce
+from vae_runner.config.composing import VERSION_BASE, config_loader
+from vae_runner.config.tree import PRIMARY
 
 
 class Loader:
     composed = 0
+    repository = SimpleNamespace(group_exists=lambda key: False)
 
     def load_sweep_config(self, master_config, sweep_overrides):
         Loader.composed += 1
@@ -88,3 +95,42 @@ def test_the_jobs_of_other_processes_are_composed_where_they_were_checked(tmp_pa
     sweep = ["seed=0,1,2", "trainer=debug", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     assert main(["train", "-m", *sweep, f"hydra.sweep.dir={tmp_path}"]) == 0
     assert [overrides[0] for overrides in seen] == ["seed=0", "seed=1", "seed=2"]
+
+
+SWEEPS = {
+    "numbers": ([["seed=0", "optimizer.lr=1e-3"], ["seed=1", "optimizer.lr=0.01"], ["seed=2", "optimizer.lr=1"]], 1),
+    "options and numbers": (
+        [["variant=vae", "kl.weight=1"], ["variant=vae", "kl.weight=2"], ["variant=hvae", "kl.weight=1"]],
+        2,
+    ),
+    "no number, and one": ([["trainer.steps=null"], ["trainer.steps=5"], ["trainer.steps=1e2"]], 2),
+    "words": (
+        [
+            ["trainer.device='a b'", "seed=1"],
+            ["trainer.device=${oc.env:HOME}", "seed=1"],
+            ["trainer.device='x=y'", "seed=1"],
+        ],
+        1,
+    ),
+    "the same key twice": ([["seed=3", "seed=1"], ["seed=3", "seed=2"]], 1),
+    "lists": ([["optimizer.betas=[0,0.9]", "seed=1"], ["optimizer.betas=[0.5,0.9]", "seed=1"]], 2),
+    "keys added": ([["+note=1", "seed=1"], ["+note=2", "seed=1"], ["++note=2", "seed=2"]], 3),
+    "hydra's own": ([["hydra.job.chdir=false", "seed=1"], ["hydra.job.chdir=true", "seed=1"]], 2),
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_job_that_is_a_copy_with_other_values_has_the_config_that_hydra_composes(name):
+    jobs, composed = SWEEPS[name]
+    hydra.version.setbase(VERSION_BASE)
+    loader = config_loader(None)
+    whole = ["data=mnist", "hydra.sweep.dir=/tmp/a sweep"]
+    master = loader.load_configuration(PRIMARY, whole, run_mode=RunMode.MULTIRUN)
+    ours = ComposedOnce(loader)
+    for job in jobs:
+        expected, config = (each.load_sweep_config(master, job) for each in (loader, ours))
+        assert OmegaConf.to_yaml(config) == OmegaConf.to_yaml(expected)
+        assert config == expected
+        assert config._get_flag("struct") == expected._get_flag("struct")
+        config.seed = 77  # a job may change what is its own
+    assert len(ours._models) == composed

@@ -307,9 +307,14 @@ def test_a_process_has_two_jobs_at_least_unless_it_is_said_otherwise(monkeypatch
     assert processes_of_stacks({"at_once": 16, "n_jobs": typed}, device, jobs) == processes
 
 
-def test_one_process_has_a_gpu_for_itself(monkeypatch):
+@pytest.mark.parametrize(
+    ("jobs", "cores", "shared_by"), [(7, 16, 1), (16, 16, 2), (64, 16, 8), (200, 16, 8), (64, 4, 4)]
+)
+def test_processes_that_share_a_gpu_have_eight_jobs_at_least(monkeypatch, jobs, cores, shared_by):
+    monkeypatch.setattr("joblib.cpu_count", lambda: cores)
+    monkeypatch.setattr("joblib.effective_n_jobs", lambda n: cores)
     monkeypatch.setattr("vae_runner.training.device.choose_device", torch.device)
-    assert processes_of_stacks({"at_once": 16, "n_jobs": None}, "cuda", 64) == 1
+    assert processes_of_stacks({"at_once": 16, "n_jobs": None}, "cuda", jobs) == shared_by
 
 
 def test_where_there_is_a_device_torch_is_asked_what_it_is(monkeypatch, tmp_path):
@@ -318,9 +323,9 @@ def test_where_there_is_a_device_torch_is_asked_what_it_is(monkeypatch, tmp_path
     monkeypatch.setattr("vae_runner.training.device.choose_device", lambda name: torch.device("cuda"))
     settings = {"at_once": None, "n_jobs": None}
     monkeypatch.setattr(processes, "GPU_DEVICES", (str(tmp_path / "none"),))
-    assert processes_of_stacks(settings, "auto", 64) == 2
+    assert processes_of_stacks(settings, "auto", 8) == 2
     monkeypatch.setattr(processes, "GPU_DEVICES", (str(tmp_path),))
-    assert processes_of_stacks(settings, "auto", 64) == 1
+    assert processes_of_stacks(settings, "auto", 8) == 1
 
 
 def test_processes_that_cannot_be_are_refused(capsys, tmp_path):

@@ -21,6 +21,7 @@ from vae_runner.run_directory import RunDirectory
 log = logging.getLogger("vae_runner")
 
 POLL = 0.05  # seconds
+SHARE, MOST = 8, 8  # jobs of each process that shares a GPU with others, and such processes
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, of either under Windows
 
 
@@ -46,8 +47,8 @@ def processes_for(n_jobs: Any, jobs: int | None) -> int:
 def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | None) -> int:
     """How many processes jobs that are trained as one are divided among.
 
-    As many as there are cores, where a process has two jobs at least; one has a GPU for itself. settings: of
-    `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
+    As many as there are cores, where a process has two jobs at least, or eight on a GPU, where each takes memory for
+    what CUDA keeps. settings: of `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
 
     Raises UserError where they cannot be.
     """
@@ -56,9 +57,9 @@ def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | No
         raise UserError(f"hydra.launcher.at_once={at_once}: must be a number of jobs, from 2, or null")
     if n_jobs is not None:
         return processes_for(n_jobs, jobs)
-    if jobs is None or jobs < 4 or not _is_cpu(device):
+    if jobs is None or jobs < 4:
         return 1
-    return processes_for(-1, jobs // 2)
+    return processes_for(-1, jobs // 2 if _is_cpu(device) else max(1, min(jobs // SHARE, MOST)))
 
 
 def _is_cpu(device: str) -> bool:

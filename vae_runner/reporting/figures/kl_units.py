@@ -1,13 +1,21 @@
 """What each latent unit costs."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from vae_runner.reporting.arrays import Values, as_array
-from vae_runner.reporting.figures.canvas import figure_of, image_of
+from vae_runner.reporting.figures.canvas import figure_of, image_of, room_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (7.0, 3.2)  # inches
+MARGINS = (0.9, 0.1, 0.5, 0.3)  # left, right, bottom and top
 
 
 def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title: str | None = None) -> Image.Image:
@@ -20,8 +28,7 @@ def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title:
     levels = [kl_units] if isinstance(kl_units, Tensor | np.ndarray) else list(kl_units)
     arrays = [as_array(level).reshape(-1).astype(float) for level in levels]
     together = np.concatenate(arrays)
-    figure = figure_of((7.0, 3.2), title)
-    axes = figure.add_subplot()
+    figure, axes = _panel(title)
     start = 0
     for level, values in enumerate(arrays):
         colour = f"C{level % 10}"
@@ -47,3 +54,12 @@ def kl_bars(kl_units: Values | Sequence[Values], *, active: float = 0.01, title:
         f"{together.sum():.2f} nats, {count} of {len(together)} units with more than {active:g} nats", fontsize=10
     )
     return image_of(figure)
+
+
+def _panel(title: str | None) -> "tuple[Figure, Axes]":
+    """One, with margins that are given: to compute them takes as long as to draw."""
+    (width, height), (left, right, bottom, top) = SIZE, MARGINS
+    figure = figure_of(SIZE, title, layout=None)
+    top += room_for(title, width)
+    axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+    return figure, axes
