@@ -54,7 +54,7 @@ def test_a_recipe_is_read_back_on_a_cpu_to_the_same_outputs(tmp_path, variant):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2)
 
 
-def test_examples_on_disk_are_trained_on(tmp_path):
+def test_examples_on_disk_are_trained_on(tmp_path, capfd):
     x = np.random.default_rng(0).integers(0, 256, (500, 1, 8, 8), dtype=np.uint8)
     np.save(tmp_path / "x.npy", x)
     words = ["data=arrays", f"data.path={tmp_path / 'x.npy'}", "data.validation=0.1"]
@@ -62,6 +62,7 @@ def test_examples_on_disk_are_trained_on(tmp_path):
         train(tmp_path / str(where), *words, f"data.in_memory={where}")["test"]["loss"] for where in ("true", "false")
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert "cannot be recorded" not in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("settings", [["variant=vae"], ["variant=iwae"], ["kl.weight=1,2,3,4", "variant=hvae"]])

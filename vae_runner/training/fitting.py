@@ -9,13 +9,11 @@ from typing import Any
 
 from vae_runner.data.space import Batch
 from vae_runner.data.splits import mixed
-from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
-from vae_runner.training.budget import Block
 from vae_runner.training.device import lay_out
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
@@ -23,6 +21,7 @@ from vae_runner.training.nonfinite import NonFinite, explain
 from vae_runner.training.optimizers import can_be_recorded
 from vae_runner.training.recorder import Recorder
 from vae_runner.training.recording import steps_on
+from vae_runner.training.recording.given import Given
 from vae_runner.training.saved import bring_back, state_of, weights_of
 from vae_runner.training.schedulers import Schedule
 from vae_runner.training.signals import GracefulStop
@@ -89,28 +88,30 @@ class Fitting:
                 "type trainer.monitor=log_px"
             )
 
-    def own_steps(self) -> Callable[[Block, list[Player]], None]:
+    def own_steps(self) -> Callable[[Given, list[Player]], None]:
         """How this fit takes a step by itself; made anew where its tensors have moved, for recordings keep them."""
-        # a recording would have to hold what several processes tell each other as well, and finds examples by index
-        alone, in_memory = self.world.size == 1, not isinstance(self.experiment.data.train, StreamedSplit)
+        alone = self.world.size == 1  # a recording would have to hold what several processes tell each other as well
         can_be = all(can_be_recorded(player.optimizer) for player in self.players)
-        recorded = self.trainer.record_steps and alone and in_memory and can_be
+        recorded = self.trainer.record_steps and alone and can_be
         modules, compiled = self.experiment.modules(), self.trainer.compile
         return steps_on(self.experiment.device, self._compute, recorded, modules, compiled)
 
     # the loop's verbs
-    def step(self, chosen: Block | Batch, step: int) -> None:
+    def step(self, chosen: Given, step: int) -> None:
         """Trains on the examples of a block, which lie on the device, or on this process's part of them."""
         self.training_step.advance(step)
         playing = self.training_step.playing(step)
-        if isinstance(chosen, Batch):
+        if isinstance(chosen, Batch) and self.world.size > 1:
             self._train(lambda: chosen, self.budget.size(step), playing)
         else:
             self.take(chosen, playing)
 
-    def _compute(self, block: Block, playing: list[Player]) -> None:
-        data, own = self.experiment.data, self.world.own(block.indices)
-        self._train(lambda: data.batch(data.train, own, steps=block.steps), len(block.indices), playing)
+    def _compute(self, chosen: Given, playing: list[Player]) -> None:
+        if isinstance(chosen, Batch):
+            self._train(lambda: chosen, len(chosen), playing)
+            return
+        data, own = self.experiment.data, self.world.own(chosen.indices)
+        self._train(lambda: data.batch(data.train, own, steps=chosen.steps), len(chosen.indices), playing)
 
     def _train(self, make: Callable[[], Batch], examples: int, playing: list[Player]) -> None:
         """One step, of that many examples, of which `make` makes this process's part."""

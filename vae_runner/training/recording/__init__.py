@@ -1,5 +1,5 @@
 """Training steps that are recorded once and replayed: their operators on a CPU, their kernels on a GPU."""
 
-from vae_runner.training.recording.steps import steps_on
+from vae_runner.training.recording.steps import Step, steps_on
 
-__all__ = ["steps_on"]
+__all__ = ["Step", "steps_on"]

@@ -2,22 +2,22 @@
 
 A recording holds what one step does to memory, nothing of the Python that asked for it: the kernels of a GPU, or the
 operators of a CPU. So a step must find whatever differs from one to the next where the recording looks for it: the
-indices of the batch in one buffer, the step's number, the weight of the KL and the learning rates in tensors, noise in
-the device's generator.
+indices of the batch, or the batch, in memory of its own, the step's number, the weight of the KL and the learning rates
+in tensors, noise in the device's generator.
 """
 
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vae_runner.training.budget import Block
 from vae_runner.training.recording.compiled import CompiledStep
+from vae_runner.training.recording.given import Given, form_of, kept, overwrite
 from vae_runner.training.recording.operators import Operators
 from vae_runner.training.recording.pieces import updating_in_pieces
 from vae_runner.training.recording.python_state import PythonState
@@ -28,19 +28,19 @@ log = logging.getLogger(__name__)
 
 WARM_UP = 3  # plain steps before a recording: libraries choose their kernels, optimizers make their moments
 
-Step = Callable[[Block, list[Player]], None]
-Kind = tuple[int | None, ...]
+Step = Callable[[Given, list[Player]], None]
+Kind = tuple[Hashable, ...]
 Record = Callable[[Replay, Any], tuple[Replay | None, Any]]
 
 
 @dataclass
 class Recording:
-    """indices: of the batch, to be overwritten before each replay. replay: None where another step is to be seen first.
+    """given: to the step, to be overwritten before each replay. replay: None where another step is to be seen first.
 
     seen: whatever is to be known of this one then, or kept for the replay.
     """
 
-    indices: Tensor
+    given: Given
     replay: Replay | None = None
     seen: Any = None
 
@@ -72,7 +72,7 @@ def steps_on(
 
 
 class RecordedSteps:
-    """Takes a step given the block of its examples: the first few of a kind plainly, the others by replaying.
+    """Takes a step given its examples: the first few of a kind plainly, the others by replaying.
 
     Steps are of one kind that have batches of one size and length and the same players. plain: takes a step, reading
     and writing nothing but device memory; step: the same, to be recorded. record: takes a step, given what was seen of
@@ -85,30 +85,32 @@ class RecordedSteps:
         self.recordings: dict[Kind, Recording] = {}
         self.failed = False
 
-    def __call__(self, block: Block, playing: list[Player]) -> None:
-        kind = (len(block.indices), block.steps, *(id(player) for player in playing))
+    def __call__(self, given: Given, playing: list[Player]) -> None:
+        kind = (*form_of(given), *(id(player) for player in playing))
         recording = self.recordings.get(kind)
         if recording and recording.replay:
-            recording.indices.copy_(block.indices)
+            overwrite(recording.given, given)
             recording.replay()
             return
         self.taken[kind] += 1
         if self.failed or self.taken[kind] <= WARM_UP:
-            self.plain(block, playing)
+            self.plain(given, playing)
             return
         try:
-            self._record(kind, block, playing)
+            self._record(kind, given, playing)
         except NotRecorded as refusal:
             self.failed = True
             self.recordings.clear()  # on a GPU their generator is no longer the one in use
             log.info("every step runs its Python anew, for it cannot be recorded: %s", refusal)
             if not refusal.taken:
-                self.plain(block, playing)
+                self.plain(given, playing)
 
-    def _record(self, kind: Kind, block: Block, playing: list[Player]) -> None:
-        recording = self.recordings.setdefault(kind, Recording(block.indices.clone()))
-        buffer = recording.indices.copy_(block.indices)
-        replayable = functools.partial(self.step, Block(buffer, block.steps), playing)
+    def _record(self, kind: Kind, given: Given, playing: list[Player]) -> None:
+        if kind not in self.recordings:
+            self.recordings[kind] = Recording(kept(given))
+        recording = self.recordings[kind]
+        overwrite(recording.given, given)
+        replayable = functools.partial(self.step, recording.given, playing)
         recording.replay, recording.seen = self.record(replayable, recording.seen)
 
 
@@ -172,10 +174,10 @@ def on_side_stream(step: Step) -> Step:
     """The same steps on another stream than the current one, as those before a recording have to be."""
     side = torch.cuda.Stream()
 
-    def aside(block: Block, playing: list[Player]) -> None:
+    def aside(given: Given, playing: list[Player]) -> None:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            step(block, playing)
+            step(given, playing)
         torch.cuda.current_stream().wait_stream(side)
 
     return aside

@@ -5,6 +5,7 @@ is a row of tensors (J, ...) that J runs share. So whatever is done between step
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from vae_runner.training.budget import Block
 from vae_runner.training.device import autocast
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.optimizers import can_be_recorded
-from vae_runner.training.recording import steps_on
+from vae_runner.training.recording import Step, steps_on
 from vae_runner.training.seeds import derived
 from vae_runner.training.stacked.crew import Crew, crew_of
 from vae_runner.training.stacked.layout import along, norms_of
@@ -45,7 +46,8 @@ class StackedSteps:
                 fitting.average.follow(fitting.experiment.model)
         recorded = self.trainer.record_steps and all(can_be_recorded(crew.optimizer) for crew in self.crews)
         modules, compiled = self.experiment.modules(), self.trainer.compile
-        self.take = steps_on(self.experiment.device, self._compute, recorded, modules, compiled)
+        compute = cast(Step, self._compute)  # data that stays on disk does not stack, so that only blocks are given
+        self.take = steps_on(self.experiment.device, compute, recorded, modules, compiled)
 
     def seed(self, step: int) -> None:
         """Seeds the noise of the steps from `step` on, by the seeds of all."""
