@@ -21,7 +21,9 @@ def run(script: str, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
-@pytest.mark.parametrize("job", ["mlp", "recurrent", pytest.param("conv32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "job", ["mlp", *(pytest.param(job, marks=pytest.mark.slow) for job in ("recurrent", "conv32"))]
+)
 def test_every_way_trains_the_same_network_to_about_the_same_loss(job):
     table = run("benchmark.py", "--jobs", job, "--rounds", "1", "--epochs", "1", "--examples", "1500")
     rows = [line.split("|") for line in table.splitlines() if re.match(r"\| \w", line)]

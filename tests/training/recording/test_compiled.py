@@ -59,7 +59,7 @@ RECIPES = [
     pytest.param((*overrides, *(DIFFERENT[one] for one in overrides if one in DIFFERENT)), marks=[] if few else SLOW)
     for overrides, few in [
         *(((variant,), variant.removeprefix("variant=") in QUICK) for variant in VARIANTS),
-        *((others, "variant=vrnn" not in others) for others in OTHERS),
+        *((others, {"variant=vrnn", "variant=vrae"}.isdisjoint(others)) for others in OTHERS),
     ]
 ]
 
