@@ -51,6 +51,9 @@ class ComposedOnce:
     def _composed(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         parsed = OverridesParser.create().parse_overrides(sweep_overrides)
         values = [override for override in parsed if self._is_value(override)]
+        # what else is done to the same keys may come later; and of other places there may be options of a value's name
+        if _meet(values, parsed) or OmegaConf.select(master_config, "hydra.searchpath"):
+            return self._loader.load_sweep_config(master_config, sweep_overrides)
         form = tuple(o.key_or_group if o in values else str(o.input_line) for o in parsed)
         if form in self._models:
             config = copy.deepcopy(self._models[form])
@@ -69,6 +72,13 @@ class ComposedOnce:
             return False
         options = override.package is not None or self._loader.repository.group_exists(override.key_or_group)
         return not options and isinstance(override.value(), int | float | str)
+
+
+def _meet(values: Sequence[Override], overrides: Sequence[Override]) -> bool:
+    """Whether one that is not among the `values` is of the key of a value, or of one above or below it."""
+    others = [f"{override.key_or_group}." for override in overrides if override not in values]
+    keys = [f"{override.key_or_group}." for override in values]
+    return any(key.startswith(other) or other.startswith(key) for key in keys for other in others)
 
 
 def _is_single(config: DictConfig, key: str) -> bool:
