@@ -130,7 +130,7 @@ def test_a_job_that_is_a_copy_with_other_values_has_the_config_that_hydra_compos
     jobs, composed = SWEEPS[name]
     hydra.version.setbase(VERSION_BASE)
     loader = config_loader(None)
-    whole = ["data=mnist", "hydra.sweep.dir=/tmp/a sweep"]
+    whole = ["data=mnist", "hydra.sweep.dir=a sweep"]
     master = loader.load_configuration(PRIMARY, whole, run_mode=RunMode.MULTIRUN)
     ours = ComposedOnce(loader)
     for job in jobs:

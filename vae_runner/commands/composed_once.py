@@ -20,6 +20,8 @@ MODELS = 20  # configs that others are copies of
 class ComposedOnce:
     """The `ConfigLoaderImpl` that it is made of, but for the second config of a job: that is the first one.
 
+    A job that differs from an earlier one in single values has a copy of that one's, with these put in.
+
     Pickled, it takes the next of them along: launchers pickle it once for each job that they give to another process,
     in order. Where that is not so, a config is composed again there. Another copy has none.
     """

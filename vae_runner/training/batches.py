@@ -3,18 +3,18 @@
 import contextlib
 from collections.abc import Generator
 
-from vae_runner.data.space import Batch
 from vae_runner.data.splits import TensorSplit
 from vae_runner.data.streamed import StreamedSplit
 from vae_runner.training.buckets import Buckets
-from vae_runner.training.budget import Block, Budget
+from vae_runner.training.budget import Budget
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
+from vae_runner.training.recording.given import Given
 
 
 def batches(
     experiment: Experiment, budget: Budget, start: int, world: World = ALONE, lengths: int = 1
-) -> Generator[Block | Batch, None, None]:
+) -> Generator[Given, None, None]:
     """For each step from `start` on the examples, on the device; where they lie on disk, the batch.
 
     A batch is this process's part of what is trained on, a block is the whole. lengths: how many lengths sequences are

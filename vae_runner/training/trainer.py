@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal
 
 import torch
 
-from vae_runner.data.space import Batch
 from vae_runner.errors import UserError
 from vae_runner.reporting.formats import counted
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
 from vae_runner.training import checkpoint
 from vae_runner.training.batches import batches
-from vae_runner.training.budget import Block, Budget
+from vae_runner.training.budget import Budget
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
+from vae_runner.training.recording.given import Given
 from vae_runner.training.seeds import derived
 from vae_runner.training.signals import GracefulStop, Interrupted
 
@@ -32,7 +32,7 @@ class Due:
     """A step that a training waits for, the first being 0, on what was `chosen`: as `Fitting.step` takes it."""
 
     fitting: Fitting
-    chosen: Block | Batch
+    chosen: Given
     step: int
 
 

@@ -47,8 +47,8 @@ def processes_for(n_jobs: Any, jobs: int | None) -> int:
 def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | None) -> int:
     """How many processes jobs that are trained as one are divided among.
 
-    As many as there are cores, where a process has two jobs at least, or eight on a GPU, where each takes memory for
-    what CUDA keeps. settings: of `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
+    As many as there are cores, where a process has two jobs at least, or eight on a GPU, where CUDA takes
+    memory for each. settings: of `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
 
     Raises UserError where they cannot be.
     """
