@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Writes a file that appears whole or not at all, and the directories above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:

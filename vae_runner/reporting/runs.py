@@ -14,13 +14,15 @@ from vae_runner.run_directory import RunDirectory
 
 FIGURES = ("loss", "elbo", "log_px", "kl", "active_units", "mutual_information")
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, eight times as fast
+
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 
 def overrides_of(directory: Path) -> list[str] | None:
     """The overrides a run was started with, as Hydra wrote them; None where it wrote none."""
     file = directory / ".hydra" / "overrides.yaml"
-    return list(yaml.safe_load(file.read_text()) or []) if file.is_file() else None
+    return list(yaml.load(file.read_text(), LOADER) or []) if file.is_file() else None
 
 
 def sweep_row(directory: Path, overrides: Sequence[str] | None = None) -> dict[str, Any]:
@@ -50,9 +52,13 @@ def found_in(path: Path) -> list[Path]:
 
 def config_of(directory: Path) -> dict[str, Any]:
     """The config that a run was given. Raises UserError where it cannot be read."""
-    file = RunDirectory(directory).config
+    return config_in(RunDirectory(directory).config)
+
+
+def config_in(file: Path) -> dict[str, Any]:
+    """The same of a config in any file."""
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = yaml.load(file.read_text(encoding="utf-8"), LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(config, dict):
@@ -91,7 +97,7 @@ def _as_columns(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, LOADER)
     except yaml.YAMLError:
         return text
     if isinstance(value, str) and NUMBER.fullmatch(value):

@@ -182,11 +182,14 @@ def _sprite(pixels: np.ndarray) -> tuple[Image.Image, tuple[int, int]]:
     longer = max(height, width)
     room = min(LARGEST_SPRITES // across, LARGEST_SPRITE)
     whole = min(math.ceil(SMALLEST_SPRITE / longer), room // longer)
-    scale = whole or room / longer
-    cell = (max(1, int(width * scale)), max(1, int(height * scale)))
-    resampling = Image.Resampling.NEAREST if whole else Image.Resampling.BOX
-    sprite = Image.new("RGB", (across * cell[0], across * cell[1]))
-    for index, image in enumerate(pixels):
-        row, column = divmod(index, across)
-        sprite.paste(Image.fromarray(image).resize(cell, resampling), (column * cell[0], row * cell[1]))
-    return sprite, cell
+    if whole:
+        cells = pixels.repeat(whole, axis=1).repeat(whole, axis=2)
+    else:
+        size = (max(1, width * room // longer), max(1, height * room // longer))
+        reduced = (Image.fromarray(image).resize(size, Image.Resampling.BOX) for image in pixels)
+        cells = np.stack([np.asarray(image) for image in reduced])
+    height, width = cells.shape[1:3]
+    empty = np.zeros((across**2 - len(cells), *cells.shape[1:]), np.uint8)
+    rows = np.concatenate([cells, empty]).reshape(across, across, *cells.shape[1:])
+    sprite = rows.swapaxes(1, 2).reshape(across * height, across * width, *cells.shape[3:])
+    return Image.fromarray(sprite), (width, height)

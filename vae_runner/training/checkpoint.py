@@ -18,7 +18,12 @@ FORMAT = "vae_runner checkpoint 1"
 def save(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(tree_map_only(Tensor, _by_itself, {"format": FORMAT, **state}), buffer)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getbuffer())
+
+
+def kept(state: dict[str, Any]) -> dict[str, Any]:
+    """The state as it is now, on the CPU, whatever becomes of its tensors."""
+    return tree_map_only(Tensor, lambda tensor: tensor.detach().to("cpu", copy=True), state)
 
 
 def _by_itself(tensor: Tensor) -> Tensor:

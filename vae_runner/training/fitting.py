@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from vae_runner.data.space import Batch
@@ -14,6 +15,7 @@ from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
+from vae_runner.training.beside import Beside
 from vae_runner.training.device import lay_out
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
@@ -67,8 +69,9 @@ class Fitting:
         self.best: dict[str, Any] = {"value": math.inf, "step": 0, "since": 0}
         self.seconds = 0.0  # of earlier sittings
         self.finite_at = -HOPELESS  # the last line that was logged of a finite step; a first step is not skipped
+        self.beside = Beside(experiment.device)
         if world.leads:
-            self.recorder = Recorder(experiment, directory, self.budget)
+            self.recorder = Recorder(experiment, directory, self.budget, self.beside)
         for module in experiment.modules():
             module.train()
 
@@ -127,7 +130,7 @@ class Fitting:
     def recording(self, start: int) -> Iterator[None]:
         if self.world.leads:
             self.watch.at_start(getattr(self.experiment.scheduler, "warmup", 0.0), self.budget.epochs)
-        with self.recorder.open(start) if self.world.leads else contextlib.nullcontext():
+        with self.recorder.open(start) if self.world.leads else contextlib.nullcontext(), self.beside:
             yield
 
     def log(self, done: int) -> None:
@@ -164,6 +167,7 @@ class Fitting:
         log.warning("%s; the step was skipped", message)
 
     def _what_is_kept(self) -> str:
+        self.beside.wait()
         if not self.directory.last.is_file():
             return "no checkpoint had been written yet"
         return f"the last good checkpoint is {self.directory.last}"
@@ -193,6 +197,7 @@ class Fitting:
     def _validated(self, done: int) -> float | None:
         """The monitored figure, negated where more is better; None without a validation split."""
         experiment = self.experiment
+        self.recorder.step = done
         value = None
         split = experiment.data.validation
         # under a warm-up the training loss is of another objective than the validation loss, which is of the final one
@@ -202,13 +207,13 @@ class Fitting:
                 self._fit_prior()
             if len(split):
                 evaluation = self.evaluate(split)
-                evaluation.figures["sample_diversity"] = self.recorder.diversity()
+                evaluation.figures["sample_diversity"] = self.recorder.pictures.diversity()
                 self.recorder.validation(done, evaluation)
                 self.watch.at_validation(done, evaluation, self.sums.epoch(), kl_is_full)
                 value = self._monitored(evaluation, done)
                 if value < self.best["value"]:
                     self._save_best(done)
-            self.recorder.pictures(done)
+            self.recorder.pictures.draw(done)
         return value
 
     def _monitored(self, evaluation: Evaluation, done: int) -> float:
@@ -235,7 +240,13 @@ class Fitting:
             player.schedule.validated(value)
 
     def _save_best(self, done: int) -> None:
-        checkpoint.save(self.directory.best, weights_of(self, done))
+        self._save(self.directory.best, weights_of(self, done))
+
+    def _save(self, path: Path, state: dict[str, Any]) -> None:
+        """After what was drawn before it: a run that goes on from here draws that no more."""
+        if self.beside.in_thread:
+            state = checkpoint.kept(state)
+        self.beside.do(lambda: checkpoint.save(path, state))
 
     @property
     def exhausted(self) -> bool:
@@ -250,7 +261,7 @@ class Fitting:
     def checkpoint(self, done: int, started: float) -> None:
         self.check_finite(done)
         if self.world.leads:
-            checkpoint.save(self.directory.last, state_of(self, done, self.seconds_since(started)))
+            self._save(self.directory.last, state_of(self, done, self.seconds_since(started)))
 
     def restore(self, extended: bool = False) -> int:
         """Brings back the last checkpoint, if any, and cuts the logs back to it. Returns the steps done."""
@@ -275,13 +286,16 @@ class Fitting:
     def _finished(self, started: float, stop: GracefulStop) -> dict[str, Any]:
         done = self.recorder.step
         running = self.sums.epoch()
+        self.beside.wait()
         with self.averaged():
             if not self.directory.best.is_file() or not len(self.experiment.data.validation):
                 # nothing to choose by: the last weights are the best known
                 self._save_best(done)
+                self.beside.wait()
             best_step, evaluations = evaluate_best(self, stop)
             held_out = "test" if "test" in evaluations else "train"
-            self.recorder.final_pictures(done, evaluations[held_out])
+            self.recorder.pictures.draw_final(done, evaluations[held_out])
+        self.beside.wait()
         summary = summary_of(self, best_step, evaluations, running, self.seconds_since(started))
         self.recorder.summary(done, summary)
         self.directory.write_summary(summary)

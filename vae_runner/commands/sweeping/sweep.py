@@ -185,8 +185,13 @@ def _row(directory: Path, job: list[str] | None) -> dict[str, Any]:
     row = runs.sweep_row(directory, job)
     files = directory / ".hydra" / "config.yaml", RunDirectory(directory).config
     if all(file.is_file() for file in files):
-        composed, trained = (OmegaConf.load(file) for file in files)
-        for key in (f"trainer.{name}" for name in BUDGET):
-            if (had := OmegaConf.select(trained, key)) != OmegaConf.select(composed, key):
-                row[key] = had
+        composed, trained = (_budget(runs.config_in(file)) for file in files)
+        row |= {key: had for key, had in trained.items() if had != composed[key]}
     return row
+
+
+def _budget(config: dict[str, Any]) -> dict[str, Any]:
+    trainer = config["trainer"]
+    if any(isinstance(trainer.get(name), str) for name in BUDGET):  # another setting's value
+        trainer = OmegaConf.create(config)["trainer"]
+    return {f"trainer.{name}": trainer.get(name) for name in BUDGET}

@@ -4,7 +4,7 @@ No pyplot: it keeps every figure alive and is not safe in threads. Equal values 
 """
 
 from vae_runner.reporting.figures.bounds import bound_curve
-from vae_runner.reporting.figures.canvas import Limits, limits_of
+from vae_runner.reporting.figures.canvas import Limits, import_matplotlib, limits_of
 from vae_runner.reporting.figures.kl_units import kl_bars
 from vae_runner.reporting.figures.latent_maps import latent_map, latent_map_3d
 from vae_runner.reporting.figures.lines import line_fans, line_plots
@@ -16,6 +16,7 @@ __all__ = [
     "Point",
     "bound_curve",
     "curves",
+    "import_matplotlib",
     "kl_bars",
     "latent_map",
     "latent_map_3d",

@@ -22,6 +22,13 @@ LEGEND_ENTRIES = 20
 LEGEND_ROW = 0.2  # inches
 
 
+def import_matplotlib() -> None:
+    """All that figures are drawn with, which is imported when the first one is, unless this was called before."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure
+    import matplotlib.ticker  # noqa: F401
+
+
 def limits_of(values: Values) -> Limits:
     """The smallest and the largest finite value; never an empty interval."""
     array = as_array(values)
