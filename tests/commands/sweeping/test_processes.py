@@ -335,7 +335,7 @@ def test_processes_take_gpus_in_turn(monkeypatch):
     monkeypatch.setattr(worker, "_end_without", lambda first: None)
     for number in (1, 2, 3):
         monkeypatch.setattr(worker.multiprocessing.current_process(), "_name", f"LokyProcess-{number}")
-        worker.begin(os.getppid())
+        worker.begin(os.getppid(), "cpu")
     assert taken == [1, 0, 1]
 
 

@@ -4,7 +4,10 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -317,15 +320,43 @@ def test_processes_that_share_a_gpu_have_eight_jobs_at_least(monkeypatch, jobs, 
     assert processes_of_stacks({"at_once": 16, "n_jobs": None}, "cuda", jobs) == shared_by
 
 
-def test_where_there_is_a_device_torch_is_asked_what_it_is(monkeypatch, tmp_path):
+def test_a_gpu_is_one_that_is_there_and_seen_and_that_torch_was_built_for(monkeypatch, tmp_path):
+    settings = {"at_once": None, "n_jobs": None}
+    there, absent = (str(tmp_path),), (str(tmp_path / "none"),)
+    torch_for_gpus, torch_for_cpus = (tmp_path / name / "__init__.py" for name in ("gpus", "cpus"))
+    for file, libraries in ((torch_for_gpus, "libtorch_cpu.so libtorch_cuda.so"), (torch_for_cpus, "libtorch_cpu.so")):
+        (file.parent / "lib").mkdir(parents=True)
+        for library in libraries.split():
+            (file.parent / "lib" / library).touch()
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     monkeypatch.setattr(processes.sys, "platform", "linux")
-    monkeypatch.setattr("vae_runner.training.device.choose_device", lambda name: torch.device("cuda"))
-    settings = {"at_once": None, "n_jobs": None}
-    monkeypatch.setattr(processes, "GPU_DEVICES", (str(tmp_path / "none"),))
-    assert processes_of_stacks(settings, "auto", 8) == 2
-    monkeypatch.setattr(processes, "GPU_DEVICES", (str(tmp_path),))
-    assert processes_of_stacks(settings, "auto", 8) == 1
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def shared_by(devices, torch_file, visible=None):
+        monkeypatch.setattr(processes, "GPU_DEVICES", devices)
+        monkeypatch.setattr(processes, "find_spec", lambda name: SimpleNamespace(origin=str(torch_file)))
+        with monkeypatch.context() as environment:
+            if visible is not None:
+                environment.setenv("CUDA_VISIBLE_DEVICES", visible)
+            return processes_of_stacks(settings, "auto", 8)
+
+    of_a_gpu, of_cores = 1, 2
+    assert shared_by(there, torch_for_gpus) == of_a_gpu
+    assert shared_by(there, torch_for_gpus, visible="0") == of_a_gpu
+    assert shared_by(there, torch_for_gpus, visible="") == of_cores
+    assert shared_by(there, torch_for_cpus) == of_cores
+    assert shared_by(absent, torch_for_gpus) == of_cores
+
+
+def test_how_many_processes_there_are_is_known_before_torch_is_imported():
+    code = """
+import sys
+from vae_runner.commands.sweeping import processes
+processes.GPU_DEVICES = ("/",)
+print(processes.processes_of_stacks({"at_once": None, "n_jobs": None}, "auto", 16), "torch" in sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert said[1] == "False"
 
 
 def test_processes_that_cannot_be_are_refused(capsys, tmp_path):

@@ -36,14 +36,15 @@ def noted(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 class Launch:
     """What runs a job; `overrides` of Hydra's own settings; `said` of it before, and `interrupted` after Ctrl-C.
 
-    processes: of this machine, that joblib has, by the `parallel` settings of its `Parallel`. prepare: what is to be
-    done before Hydra launches.
+    processes: of this machine, that joblib has, by the `parallel` settings of its `Parallel`; they train on `device`,
+    as `trainer.device` says. prepare: what is to be done before Hydra launches.
     """
 
     job: Callable[[DictConfig], Any] = worker.job
     overrides: Sequence[str] = ()
     processes: int = 1
     parallel: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
     said: str = ""
     interrupted: str = "interrupted"
     prepare: Callable[[], None] = lambda: None
@@ -67,7 +68,8 @@ class Launch:
             overrides = [f"hydra.launcher.{key}={value}" for key, value in parallel.items()]
             if processes == 1:
                 return cls(quiet(_run_here), overrides)
-            return cls(quiet(worker.job), overrides, processes, settings | parallel, f", {processes} at a time")
+            said = f", {processes} at a time"
+            return cls(quiet(worker.job), overrides, processes, settings | parallel, config.trainer.device, said)
         if launcher == "VectorizedLauncher":
             processes = processes_of_stacks(settings, config.trainer.device, jobs)
             return cls(
@@ -75,6 +77,7 @@ class Launch:
                 [f"hydra.launcher.n_jobs={processes}"],
                 processes,
                 {"n_jobs": processes, "batch_size": 1},
+                config.trainer.device,
                 f", in {processes} processes" if processes > 1 else "",
                 prepare=_make_vectorized_known,
             )
@@ -86,7 +89,9 @@ class Launch:
 
     def workers(self, begun: bool = True) -> AbstractContextManager[None]:
         """Within it joblib's processes are there; begun: from now on."""
-        return workers(self.processes, self.parallel, begun) if self.processes > 1 else nullcontext()
+        if self.processes == 1:
+            return nullcontext()
+        return workers(self.processes, self.parallel, self.device, begun)
 
     def around(self, sweep: RunDirectory) -> AbstractContextManager[None]:
         """Within it Hydra launches the jobs of `sweep`, which is locked."""

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -63,13 +65,23 @@ def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | No
 
 
 def _is_cpu(device: str) -> bool:
-    """Of a name as in `trainer.device`; torch is asked, which takes a second to import, where it is not plain."""
-    if device in ("auto", "cpu") and sys.platform == "linux" and not any(map(os.path.exists, GPU_DEVICES)):
-        return True
+    """Of a name as in `trainer.device`, without importing torch, which takes seconds, where that is not needed."""
+    if sys.platform == "linux" and device in ("auto", "cpu"):
+        return device == "cpu" or not _has_gpu()
 
     from vae_runner.training.device import choose_device
 
     return choose_device(device).type == "cpu"
+
+
+def _has_gpu() -> bool:
+    """Whether there is a GPU, and the torch that is installed was built for one."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
+    if hidden or not any(map(os.path.exists, GPU_DEVICES)):
+        return False
+    torch = find_spec("torch")
+    libraries = Path(torch.origin).parent / "lib" if torch and torch.origin else Path()
+    return any(libraries.glob("libtorch_cuda.*")) or any(libraries.glob("libtorch_hip.*"))
 
 
 def threads_for(processes: int) -> int:
@@ -85,10 +97,11 @@ def threads_for(processes: int) -> int:
 
 
 @contextmanager
-def workers(processes: int, settings: Mapping[str, Any], begun: bool = True) -> Iterator[None]:
+def workers(processes: int, settings: Mapping[str, Any], device: str, begun: bool = True) -> Iterator[None]:
     """Inside, joblib's processes are workers, as many as `processes`; at its end they end, at once where it fails.
 
-    settings: of the `joblib.Parallel` that will give them jobs; with others joblib would begin with new ones.
+    settings: of the `joblib.Parallel` that will give them jobs; with others joblib would begin with new ones. device:
+    of the jobs, as `trainer.device` says.
     begun: they start at once, beside whatever is done here until jobs come: a process imports for seconds.
     """
     from joblib import register_parallel_backend
@@ -101,7 +114,7 @@ def workers(processes: int, settings: Mapping[str, Any], begun: bool = True) -> 
     def ours(**arguments: Any) -> Any:
         if begun and threading.current_thread() is not starting:
             starting.join()  # else it would be given other processes
-        begin = {"initializer": worker.begin, "initargs": (os.getpid(),)}
+        begin = {"initializer": worker.begin, "initargs": (os.getpid(), device)}
         return loky(inner_max_num_threads=threads_for(processes), **begin, **arguments)
 
     register_parallel_backend("loky", ours)

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -36,10 +36,10 @@ class _Worker:
     ended = False
 
 
-def begin(first: int) -> None:
+def begin(first: int, device: str) -> None:
     """Makes a process of joblib ready for jobs. Where there are several GPUs, it takes the one that is its turn.
 
-    first: the process that has the jobs, by its id.
+    first: the process that has the jobs, by its id. device: where they are to be trained, as `trainer.device` says.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # whatever handler a run has for it
     signal.signal(signal.SIGTERM, _end)
@@ -54,9 +54,13 @@ def begin(first: int) -> None:
     gc.freeze()  # it never becomes garbage, and joblib looks for garbage after each job
     gc.enable()
     atexit.register(gc.freeze)  # nor need it be looked for at the end
-    if (gpus := torch.cuda.device_count()) > 1:
+    gpus = torch.cuda.device_count()
+    if gpus > 1:
         _, _, number = multiprocessing.current_process().name.rpartition("-")
         torch.cuda.set_device(int(number) % gpus)
+    if gpus and device != "cpu":
+        with suppress(RuntimeError):  # of which the jobs will tell
+            torch.ones(1, 1, device="cuda").mm(torch.ones(1, 1, device="cuda"))  # loads what the first job would
 
 
 def ready() -> None:
