@@ -45,8 +45,9 @@ def log_probs(q: Any, z: Tensor) -> Tensor:
         return torch.einsum("muc,nuc->mnu", chosen, log_chances)
     if isinstance(q, DiagonalGaussian):
         mean, log_variance = q.mean.flatten(1), q.log_variance.flatten(1)
-        squares = (z.flatten(1)[:, None] - mean).square() * (-log_variance).exp()
-        return -0.5 * (squares + (log_variance + LOG_TWO_PI))
+        # few passes over all pairs
+        away = (z.flatten(1)[:, None] - mean).mul_((-0.5 * log_variance).exp())
+        return torch.addcmul(-0.5 * (log_variance + LOG_TWO_PI), away, away, value=-0.5)
     return q.log_prob(z[:, None].expand(-1, len(q.mean), *z.shape[1:]))[:, :, None]
 
 
