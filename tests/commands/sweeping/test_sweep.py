@@ -185,6 +185,15 @@ def test_another_sweep_s_directory_is_refused(capsys, completed):
     assert Path("s/0/.hydra/overrides.yaml").read_text() == before
 
 
+def test_it_is_the_same_sweep_in_whichever_order_it_is_typed(capsys):
+    assert sweep("seed=0,1", "latent_dim=3", "hydra.sweep.dir=s") == 0
+    capsys.readouterr()
+    assert sweep("latent_dim=3", "seed=0,1", "hydra.sweep.dir=s") == 0
+    assert capsys.readouterr().out.count("completed before, skipped") == 2
+    assert sweep("latent_dim=3", "++latent_dim=4", "seed=0,1", "hydra.sweep.dir=s") == 2
+    assert "holds another sweep" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "mistake",
     [

@@ -160,9 +160,11 @@ def _refuse_another_sweep(path: Path, jobs: list[list[str]]) -> None:
             )
 
 
-def _without_budget(overrides: Sequence[str]) -> list[str]:
+def _without_budget(overrides: Sequence[str]) -> dict[str, str]:
+    """By key, of which the last override holds: in which order the others were typed makes no difference."""
     budget = {f"trainer.{key}" for key in BUDGET}
-    return [text for text in overrides if text.partition("=")[0] not in budget]
+    by_key = {text.lstrip("+").partition("=")[0]: text for text in overrides}
+    return {key: text for key, text in by_key.items() if key not in budget}
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
