@@ -323,11 +323,12 @@ def test_processes_that_share_a_gpu_have_eight_jobs_at_least(monkeypatch, jobs, 
 def test_a_gpu_is_one_that_is_there_and_seen_and_that_torch_was_built_for(monkeypatch, tmp_path):
     settings = {"at_once": None, "n_jobs": None}
     there, absent = (str(tmp_path),), (str(tmp_path / "none"),)
-    torch_for_gpus, torch_for_cpus = (tmp_path / name / "__init__.py" for name in ("gpus", "cpus"))
-    for file, libraries in ((torch_for_gpus, "libtorch_cpu.so libtorch_cuda.so"), (torch_for_cpus, "libtorch_cpu.so")):
-        (file.parent / "lib").mkdir(parents=True)
-        for library in libraries.split():
-            (file.parent / "lib" / library).touch()
+    built = {"gpus": ["libtorch_cpu.so", "libtorch_cuda.so"], "cpus": ["libtorch_cpu.so"], "elsewhere": []}
+    torch_for_gpus, torch_for_cpus, torch_elsewhere = (tmp_path / name / "__init__.py" for name in built)
+    for name, libraries in built.items():
+        (tmp_path / name / "lib").mkdir(parents=True)
+        for library in libraries:
+            (tmp_path / name / "lib" / library).touch()
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     monkeypatch.setattr(processes.sys, "platform", "linux")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -345,6 +346,7 @@ def test_a_gpu_is_one_that_is_there_and_seen_and_that_torch_was_built_for(monkey
     assert shared_by(there, torch_for_gpus, visible="0") == of_a_gpu
     assert shared_by(there, torch_for_gpus, visible="") == of_cores
     assert shared_by(there, torch_for_cpus) == of_cores
+    assert shared_by(there, torch_elsewhere) == of_a_gpu
     assert shared_by(absent, torch_for_gpus) == of_cores
 
 

@@ -68,8 +68,14 @@ class Launch:
             overrides = [f"hydra.launcher.{key}={value}" for key, value in parallel.items()]
             if processes == 1:
                 return cls(quiet(_run_here), overrides)
-            said = f", {processes} at a time"
-            return cls(quiet(worker.job), overrides, processes, settings | parallel, config.trainer.device, said)
+            return cls(
+                quiet(worker.job),
+                overrides,
+                processes,
+                settings | parallel,
+                device=config.trainer.device,
+                said=f", {processes} at a time",
+            )
         if launcher == "VectorizedLauncher":
             processes = processes_of_stacks(settings, config.trainer.device, jobs)
             return cls(
@@ -77,8 +83,8 @@ class Launch:
                 [f"hydra.launcher.n_jobs={processes}"],
                 processes,
                 {"n_jobs": processes, "batch_size": 1},
-                config.trainer.device,
-                f", in {processes} processes" if processes > 1 else "",
+                device=config.trainer.device,
+                said=f", in {processes} processes" if processes > 1 else "",
                 prepare=_make_vectorized_known,
             )
         if launcher == "SlurmLauncher":

@@ -75,13 +75,14 @@ def _is_cpu(device: str) -> bool:
 
 
 def _has_gpu() -> bool:
-    """Whether there is a GPU, and the torch that is installed was built for one."""
+    """Whether there is a GPU, and the torch that is installed was not built for the processor alone."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
     if hidden or not any(map(os.path.exists, GPU_DEVICES)):
         return False
     torch = find_spec("torch")
-    libraries = Path(torch.origin).parent / "lib" if torch and torch.origin else Path()
-    return any(libraries.glob("libtorch_cuda.*")) or any(libraries.glob("libtorch_hip.*"))
+    lies = Path(torch.origin).parent / "lib" if torch and torch.origin else Path()
+    built = {file.stem.removeprefix("libtorch_") for file in lies.glob("libtorch_*")}
+    return "cpu" not in built or not built.isdisjoint({"cuda", "hip"})  # where none is, they lie elsewhere
 
 
 def threads_for(processes: int) -> int:
@@ -101,8 +102,8 @@ def workers(processes: int, settings: Mapping[str, Any], device: str, begun: boo
     """Inside, joblib's processes are workers, as many as `processes`; at its end they end, at once where it fails.
 
     settings: of the `joblib.Parallel` that will give them jobs; with others joblib would begin with new ones. device:
-    of the jobs, as `trainer.device` says.
-    begun: they start at once, beside whatever is done here until jobs come: a process imports for seconds.
+    of the jobs, as `trainer.device` says. begun: they start at once, beside whatever is done here until jobs come: a
+    process imports for seconds.
     """
     from joblib import register_parallel_backend
     from joblib.externals.loky import get_reusable_executor
