@@ -2,19 +2,22 @@
 
 import errno
 import os
+import signal
 import threading
 import time
 
 import pytest
 import torch
 
-from tests.helpers import QUICK, fit
+from tests.helpers import QUICK, config_of, fit
 from tests.training.test_fitting import poison
 from tests.training.test_resume import Stopped, assert_equal, stop_at, what_is_left
+from vae_runner.build import build_experiment, build_trainer
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint, fitting, pictures
 from vae_runner.training.beside import MOST, Beside
 from vae_runner.training.nonfinite import NonFinite
+from vae_runner.training.signals import Interrupted
 
 GPU = torch.device("cuda")  # none is touched
 RUN = [*QUICK, "data.limit=300", "trainer.epochs=4", "trainer.validation_epochs=1", "trainer.ema=0.9"]
@@ -79,28 +82,78 @@ def broken():
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_what_breaks_work_is_raised_later():
-    work = Beside(GPU)
+def test_what_breaks_work_is_raised_by_the_next_call():
+    for call in (lambda work: work.wait(), lambda work: work.do(print), lambda work: work.__exit__(None)):
+        work = Beside(GPU)
+        work.do(broken)
+        work.settle()
+        with pytest.raises(OSError, match="No space left"):
+            call(work)
+
+
+def test_after_work_that_breaks_no_other_is_done(held):
+    work, seen = Beside(GPU), []
+    work.do(held.wait)
     work.do(broken)
+    work.do(lambda: seen.append("done"))
+    held.set()
     with pytest.raises(OSError, match="No space left"):
         work.wait()
-    work.do(broken)
-    with pytest.raises(OSError, match="No space left"), work:
-        pass
+    assert not seen
 
 
-def interrupted(work, seen):
+def ended_by(error, work, *pieces):
     with work:
-        work.do(broken)
-        work.do(lambda: seen.append("written"))
-        raise KeyboardInterrupt
+        for piece in pieces:
+            work.do(piece)
+        raise error
 
 
-def test_what_ends_a_run_is_not_hidden_by_what_breaks_its_work():
+def test_a_run_that_is_stopped_says_what_broke_its_work():
+    with pytest.raises(OSError, match="No space left"):
+        ended_by(Interrupted("SIGTERM"), Beside(GPU), broken)
+
+
+def test_what_ends_a_run_is_raised_and_what_breaks_its_work_logged(caplog):
+    with pytest.raises(NonFinite):
+        ended_by(NonFinite("a step is not finite"), Beside(GPU), broken)
+    assert "No space left" in caplog.text
+
+
+def test_what_an_error_ends_is_written_before():
     seen = []
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(Beside(GPU), seen)
+    with pytest.raises(NonFinite):
+        ended_by(
+            NonFinite("a step is not finite"), Beside(GPU), lambda: time.sleep(0.1), lambda: seen.append("written")
+        )
     assert seen == ["written"]
+
+
+def test_at_a_second_ctrl_c_what_has_begun_is_waited_for_and_nothing_else_begins():
+    seen, begun = [], threading.Event()
+
+    def slow():
+        begun.set()
+        time.sleep(0.3)
+        seen.append("slow")
+
+    work = Beside(GPU)
+    work.do(slow)
+    begun.wait()
+    with pytest.raises(KeyboardInterrupt):
+        ended_by(KeyboardInterrupt(), work, lambda: seen.append("queued"))
+    assert seen == ["slow"]
+
+
+def test_so_it_is_where_it_comes_while_work_is_waited_for(monkeypatch):
+    seen = []
+    work = Beside(GPU)
+    work.do(lambda: time.sleep(0.5) or seen.append("slow"))
+    work.do(lambda: seen.append("queued"))
+    threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), work:
+        pass
+    assert seen == ["slow"]
 
 
 TEXT = ["variant=vrae", "data=text", "likelihood=categorical"]
@@ -154,6 +207,61 @@ def test_a_checkpoint_is_written_after_the_pictures_of_its_step(tmp_path, in_thr
     fit(tmp_path, *RUN, "trainer.epochs=1")
     drawn = [order.index(name) for name in ("reconstructions", "samples", "traversals")]
     assert max(drawn) < order.index("last.pt")
+
+
+def test_where_a_picture_cannot_be_drawn_the_checkpoint_after_it_is_not_written(tmp_path, monkeypatch, in_thread):
+    """A run that goes on draws it then."""
+    draw = pictures.draw_traversals
+
+    def failing(space, traversals, about, limits):
+        if about == "epoch 2":
+            raise RuntimeError("no paper")
+        return draw(space, traversals, about=about, limits=limits)
+
+    monkeypatch.setattr(pictures, "draw_traversals", failing)
+    with pytest.raises(RuntimeError, match="no paper"):
+        fit(tmp_path, *RUN)
+    run = RunDirectory(tmp_path)
+    steps = checkpoint.load(run.last)["step"]
+    monkeypatch.undo()
+    fit(tmp_path, *RUN, resume=True)
+    assert len([*(run.images / "traversals").glob("*.png")]) == 4
+    assert checkpoint.load(run.last)["step"] == 4 * steps
+
+
+def test_a_run_that_is_killed_while_it_draws_goes_on(tmp_path, monkeypatch, in_thread):
+    """It waits for the first checkpoint: where the log goes on without one, that is taken for lost."""
+    run = [*RUN, "trainer.validation_epochs=null", "trainer.validation_steps=5", "trainer.log_steps=1"]
+    png = pictures.png
+    monkeypatch.setattr(pictures, "png", lambda image: time.sleep(0.2) or png(image))
+    stop_at(monkeypatch, 8)
+    monkeypatch.setattr(Beside, "__exit__", lambda self, *error: self._break_off())
+    with pytest.raises(Stopped):
+        fit(tmp_path, *run)
+    monkeypatch.undo()
+    config = config_of(*run)
+    build_trainer(config).require_resumable(build_experiment(config), RunDirectory(tmp_path))
+    assert fit(tmp_path, *run, resume=True)["steps"] > 8
+
+
+def test_one_copy_of_the_state_waits_at_a_time(tmp_path, monkeypatch, in_thread):
+    kept, save, waiting, most = checkpoint.kept, checkpoint.save, [], []
+
+    def noted(state):
+        waiting.append(state["step"])
+        most.append(len(waiting))
+        return kept(state)
+
+    def slow(path, state):
+        time.sleep(0.05)
+        save(path, state)
+        waiting.remove(state["step"])
+
+    monkeypatch.setattr(checkpoint, "kept", noted)
+    monkeypatch.setattr(checkpoint, "save", slow)
+    fit(tmp_path, *RUN, "trainer.checkpoint_steps=1")
+    assert most
+    assert max(most) == 1
 
 
 def test_a_run_that_breaks_down_names_the_checkpoint_that_was_being_written(tmp_path, monkeypatch, in_thread):

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class Fitting:
         self.seconds = 0.0  # of earlier sittings
         self.finite_at = -HOPELESS  # the last line that was logged of a finite step; a first step is not skipped
         self.beside = Beside(experiment.device)
+        self.saved: Future[None] | None = None  # the last of the checkpoints that were begun
         if world.leads:
             self.recorder = Recorder(experiment, directory, self.budget, self.beside)
         for module in experiment.modules():
@@ -167,7 +169,6 @@ class Fitting:
         log.warning("%s; the step was skipped", message)
 
     def _what_is_kept(self) -> str:
-        self.beside.wait()
         if not self.directory.last.is_file():
             return "no checkpoint had been written yet"
         return f"the last good checkpoint is {self.directory.last}"
@@ -245,8 +246,9 @@ class Fitting:
     def _save(self, path: Path, state: dict[str, Any]) -> None:
         """After what was drawn before it: a run that goes on from here draws that no more."""
         if self.beside.in_thread:
+            self.beside.wait_for(self.saved)  # so that there is one copy at a time
             state = checkpoint.kept(state)
-        self.beside.do(lambda: checkpoint.save(path, state))
+        self.saved = self.beside.do(lambda: checkpoint.save(path, state))
 
     @property
     def exhausted(self) -> bool:
@@ -261,7 +263,10 @@ class Fitting:
     def checkpoint(self, done: int, started: float) -> None:
         self.check_finite(done)
         if self.world.leads:
+            is_first = not self.directory.last.is_file()
             self._save(self.directory.last, state_of(self, done, self.seconds_since(started)))
+            if is_first:  # where the log goes on without one, it is taken for lost
+                self.beside.wait_for(self.saved)
 
     def restore(self, extended: bool = False) -> int:
         """Brings back the last checkpoint, if any, and cuts the logs back to it. Returns the steps done."""

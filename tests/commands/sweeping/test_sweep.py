@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vae_runner.cli import main
+from vae_runner.commands.sweeping.sweep import _rows as table_of
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.fitting import Fitting
 
@@ -190,8 +191,16 @@ def test_it_is_the_same_sweep_in_whichever_order_it_is_typed(capsys):
     capsys.readouterr()
     assert sweep("latent_dim=3", "seed=0,1", "hydra.sweep.dir=s") == 0
     assert capsys.readouterr().out.count("completed before, skipped") == 2
+    assert sweep("++latent_dim=3", "seed=0,1", "hydra.sweep.dir=s") == 0
     assert sweep("latent_dim=3", "++latent_dim=4", "seed=0,1", "hydra.sweep.dir=s") == 2
     assert "holds another sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("left", ["", "trainer:\n  steps: [", "seed: 1"])
+def test_a_job_whose_config_was_torn_by_a_kill_is_in_the_table(left, completed):
+    shutil.copytree(completed, "s")
+    Path("s/0/.hydra/config.yaml").write_text(left)
+    assert [row["state"] for row in table_of(Path("s"), None)] == ["completed"] * len(rows())
 
 
 @pytest.mark.parametrize(

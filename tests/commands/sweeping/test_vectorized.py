@@ -331,7 +331,8 @@ def test_a_gpu_is_one_that_is_there_and_seen_and_that_torch_was_built_for(monkey
             (tmp_path / name / "lib" / library).touch()
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     monkeypatch.setattr(processes.sys, "platform", "linux")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for variable in processes.VISIBLE_DEVICES:
+        monkeypatch.delenv(variable, raising=False)
 
     def shared_by(devices, torch_file, visible=None):
         monkeypatch.setattr(processes, "GPU_DEVICES", devices)
@@ -344,7 +345,9 @@ def test_a_gpu_is_one_that_is_there_and_seen_and_that_torch_was_built_for(monkey
     of_a_gpu, of_cores = 1, 2
     assert shared_by(there, torch_for_gpus) == of_a_gpu
     assert shared_by(there, torch_for_gpus, visible="0") == of_a_gpu
-    assert shared_by(there, torch_for_gpus, visible="") == of_cores
+    for hidden in ("", " ", "-1", "-1,0", "none", "NoDevFiles"):
+        assert shared_by(there, torch_for_gpus, visible=hidden) == of_cores
+    assert shared_by(there, torch_for_gpus, visible="GPU-4b0b1d33,1") == of_a_gpu
     assert shared_by(there, torch_for_cpus) == of_cores
     assert shared_by(there, torch_elsewhere) == of_a_gpu
     assert shared_by(absent, torch_for_gpus) == of_cores

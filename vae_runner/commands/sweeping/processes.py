@@ -24,6 +24,7 @@ log = logging.getLogger("vae_runner")
 
 POLL = 0.05  # seconds
 SHARE, MOST = 8, 8  # jobs of each process that shares a GPU with others, and such processes
+VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, of either under Windows
 
 
@@ -76,13 +77,20 @@ def _is_cpu(device: str) -> bool:
 
 def _has_gpu() -> bool:
     """Whether there is a GPU, and the torch that is installed was not built for the processor alone."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    if hidden or not any(map(os.path.exists, GPU_DEVICES)):
+    if not any(map(os.path.exists, GPU_DEVICES)) or not all(map(_shows_one, VISIBLE_DEVICES)):
         return False
     torch = find_spec("torch")
     lies = Path(torch.origin).parent / "lib" if torch and torch.origin else Path()
     built = {file.stem.removeprefix("libtorch_") for file in lies.glob("libtorch_*")}
     return "cpu" not in built or not built.isdisjoint({"cuda", "hip"})  # where none is, they lie elsewhere
+
+
+def _shows_one(variable: str) -> bool:
+    """Whether a variable that says which GPUs there are for this process names one, or is not set."""
+    first = (
+        os.environ.get(variable, "0").partition(",")[0].strip()
+    )  # what comes after one that is not there is not seen
+    return first.isdecimal() or first.startswith(("GPU-", "MIG-"))
 
 
 def threads_for(processes: int) -> int:

@@ -163,7 +163,7 @@ def _refuse_another_sweep(path: Path, jobs: list[list[str]]) -> None:
 def _without_budget(overrides: Sequence[str]) -> dict[str, str]:
     """By key, of which the last override holds: in which order the others were typed makes no difference."""
     budget = {f"trainer.{key}" for key in BUDGET}
-    by_key = {text.lstrip("+").partition("=")[0]: text for text in overrides}
+    by_key = {text.partition("=")[0]: text for text in (text.lstrip("+") for text in overrides)}
     return {key: text for key, text in by_key.items() if key not in budget}
 
 
@@ -187,13 +187,18 @@ def _row(directory: Path, job: list[str] | None) -> dict[str, Any]:
     row = runs.sweep_row(directory, job)
     files = directory / ".hydra" / "config.yaml", RunDirectory(directory).config
     if all(file.is_file() for file in files):
-        composed, trained = (_budget(runs.config_in(file)) for file in files)
-        row |= {key: had for key, had in trained.items() if had != composed[key]}
+        composed, trained = (_budget(file) for file in files)
+        row |= {key: had for key, had in trained.items() if key in composed and had != composed[key]}
     return row
 
 
-def _budget(config: dict[str, Any]) -> dict[str, Any]:
-    trainer = config["trainer"]
+def _budget(file: Path) -> dict[str, Any]:
+    """Of a config; of one that cannot be read, as where a process was killed when it wrote it, nothing."""
+    try:
+        config = runs.config_in(file)
+    except UserError:
+        return {}
+    trainer = config.get("trainer") or {}
     if any(isinstance(trainer.get(name), str) for name in BUDGET):  # another setting's value
         trainer = OmegaConf.create(config)["trainer"]
     return {f"trainer.{name}": trainer.get(name) for name in BUDGET}
