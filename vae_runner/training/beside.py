@@ -43,9 +43,7 @@ class Beside:
         if not self.in_thread:
             work()
             return None
-        while len(self._waiting) >= MOST:
-            self._waiting[0].result()
-            self._waiting.popleft()
+        self.settle(MOST - 1)
         self._raise()
         context = contextvars.copy_context()
         self._waiting.append(_thread().submit(context.run, self._done, work))
@@ -61,9 +59,9 @@ class Beside:
         self.settle()
         self._raise()
 
-    def settle(self) -> None:
-        """The same, and what broke is still to be raised."""
-        while self._waiting:
+    def settle(self, but: int = 0) -> None:
+        """The same, of all but the last few, and what broke is still to be raised."""
+        while len(self._waiting) > but:
             self._waiting[0].result()
             self._waiting.popleft()
 
@@ -76,9 +74,9 @@ class Beside:
             self._broken = error
 
     def _raise(self) -> None:
-        broken, self._broken = self._broken, None
-        if broken is not None:
-            self._is_over = True
+        if self._broken is not None:
+            self._is_over = True  # before, for the thread goes on meanwhile
+            broken, self._broken = self._broken, None
             raise broken
 
     def __enter__(self) -> "Beside":

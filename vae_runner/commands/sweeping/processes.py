@@ -67,8 +67,10 @@ def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | No
 
 def _is_cpu(device: str) -> bool:
     """Of a name as in `trainer.device`, without importing torch, which takes seconds, where that is not needed."""
-    if sys.platform == "linux" and device in ("auto", "cpu"):
-        return device == "cpu" or not _has_gpu()
+    if device == "cpu":
+        return True
+    if device == "auto" and sys.platform == "linux":
+        return not _has_gpu()
 
     from vae_runner.training.device import choose_device
 
@@ -87,9 +89,7 @@ def _has_gpu() -> bool:
 
 def _shows_one(variable: str) -> bool:
     """Whether a variable that says which GPUs there are for this process names one, or is not set."""
-    first = (
-        os.environ.get(variable, "0").partition(",")[0].strip()
-    )  # what comes after one that is not there is not seen
+    first = os.environ.get(variable, "0").partition(",")[0].strip()  # after one that is not there none is seen
     return first.isdecimal() or first.startswith(("GPU-", "MIG-"))
 
 
