@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_runner.data import ahead, streamable, streamed
+from vae_runner import forked
+from vae_runner.data import streamable, streamed
 from vae_runner.data.arrays import Arrays
 from vae_runner.data.images import Images
 from vae_runner.data.splits import TensorSplit
@@ -300,7 +301,7 @@ def test_a_script_that_breaks_while_a_batch_is_in_use_ends(tmp_path):
 
 
 def test_training_leaves_a_core_to_each_process_that_reads(tmp_path, monkeypatch):
-    monkeypatch.setattr(ahead, "cores", lambda: 4)
+    monkeypatch.setattr(forked, "cores", lambda: 4)
     before = torch.get_num_threads()
     np.save(tmp_path / "x.npy", np.zeros((6, 3), np.float32))
     torch.set_num_threads(4)

@@ -6,17 +6,15 @@ import time
 import numpy as np
 import pytest
 import torch
-from google.protobuf import text_format
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams import metadata
-from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from vae_runner.reporting.grids import grid
 from vae_runner.reporting.png import png
-from vae_runner.reporting.tensorboard import LARGEST_SPRITES, TensorBoard
+from vae_runner.reporting.tensorboard import TensorBoard
 
 
 @pytest.fixture
@@ -128,45 +126,3 @@ def test_a_resumed_run_hides_what_it_does_again(tmp_path):
     events = EventAccumulator(str(tmp_path)).Reload()
     assert points(events, "loss/train") == [(10, 10.0), (20, -20.0)]
     assert [event.step for event in events.Images("samples")] == [10]
-
-
-def projector(board):
-    text = (board.directory / "projector_config.pbtxt").read_text()
-    return text_format.Parse(text, ProjectorConfig()).embeddings[0]
-
-
-def test_the_projector_finds_codes_labels_and_sprites(board):
-    codes = torch.randn(5, 3, 2)
-    images = torch.linspace(0, 1, 5)[:, None, None, None].expand(5, 1, 8, 8)
-    board.embedding(codes, torch.tensor([0, 1, 2, -1, 0]), images, step=9, class_names=["t-shirt", "a\tb\nc", ""])
-    info = projector(board)
-    assert list(info.tensor_shape) == [5, 6]
-    assert "9" in info.tensor_name
-    read_codes = np.loadtxt(board.directory / info.tensor_path, delimiter="\t")
-    assert np.allclose(read_codes, codes.flatten(1), rtol=1e-5)
-    labels = (board.directory / info.metadata_path).read_text().splitlines()
-    assert labels == ["t-shirt", "a b c", "-", "-1", "t-shirt"]
-    width, height = info.sprite.single_image_dim
-    sprite = Image.open(board.directory / info.sprite.image_path).convert("RGB")
-    assert (width, height) == (32, 32)
-    assert sprite.size == (3 * width, 3 * height)
-    # the fifth image stands in the second row, second column
-    assert sprite.getpixel((width + 1, height + 1)) == (255, 255, 255)
-    assert sprite.getpixel((1, 1)) == (0, 0, 0)
-
-
-def test_codes_without_labels_or_images_are_enough_for_the_projector(board):
-    board.embedding(torch.randn(4, 2), step=1)
-    info = projector(board)
-    assert not info.metadata_path
-    assert not info.sprite.image_path
-
-
-@pytest.mark.parametrize(("count", "side"), [(3, 600), (5000, 64), (3, 8)])
-def test_a_sprite_is_never_larger_than_tensorboard_shows(board, count, side):
-    board.embedding(torch.zeros(count, 2), images=np.zeros((count, 1, side, side), np.uint8))
-    info = projector(board)
-    sprite = Image.open(board.directory / info.sprite.image_path).convert("RGB")
-    assert max(sprite.size) <= LARGEST_SPRITES
-    across = int(np.ceil(np.sqrt(count)))
-    assert sprite.size == tuple(across * dim for dim in info.sprite.single_image_dim)

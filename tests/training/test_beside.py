@@ -13,6 +13,7 @@ from tests.helpers import QUICK, config_of, fit
 from tests.training.test_fitting import poison
 from tests.training.test_resume import Stopped, assert_equal, stop_at, what_is_left
 from vae_runner.build import build_experiment, build_trainer
+from vae_runner.reporting import run_pictures
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training import checkpoint, fitting, pictures
 from vae_runner.training.beside import MOST, Beside
@@ -145,14 +146,18 @@ def test_at_a_second_ctrl_c_what_has_begun_is_waited_for_and_nothing_else_begins
     assert seen == ["slow"]
 
 
-def test_so_it_is_where_it_comes_while_work_is_waited_for(monkeypatch):
+def test_so_it_is_where_it_comes_while_work_is_waited_for():
     seen = []
     work = Beside(GPU)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where Python began with it ignored it has none
     work.do(lambda: time.sleep(0.5) or seen.append("slow"))
     work.do(lambda: seen.append("queued"))
     threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt), work:
-        pass
+    try:
+        with pytest.raises(KeyboardInterrupt), work:
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert seen == ["slow"]
 
 
@@ -164,8 +169,8 @@ def test_a_run_leaves_what_it_leaves_without(tmp_path, monkeypatch, of):
     fit(tmp_path / "at once", *RUN, *of)
     monkeypatch.setattr(fitting, "Beside", lambda device: Beside(GPU))
     threads = set()
-    drawn = pictures.png
-    monkeypatch.setattr(pictures, "png", lambda image: threads.add(threading.current_thread()) or drawn(image))
+    drawn = run_pictures.png
+    monkeypatch.setattr(run_pictures, "png", lambda image: threads.add(threading.current_thread()) or drawn(image))
     fit(tmp_path / "beside", *RUN, *of)
     assert threads
     assert threading.current_thread() not in threads
@@ -211,14 +216,14 @@ def test_a_checkpoint_is_written_after_the_pictures_of_its_step(tmp_path, in_thr
 
 def test_where_a_picture_cannot_be_drawn_the_checkpoint_after_it_is_not_written(tmp_path, monkeypatch, in_thread):
     """A run that goes on draws it then."""
-    draw = pictures.draw_traversals
+    draw = run_pictures.draw_traversals
 
     def failing(space, traversals, about, limits):
         if about == "epoch 2":
             raise RuntimeError("no paper")
         return draw(space, traversals, about=about, limits=limits)
 
-    monkeypatch.setattr(pictures, "draw_traversals", failing)
+    monkeypatch.setattr(run_pictures, "draw_traversals", failing)
     with pytest.raises(RuntimeError, match="no paper"):
         fit(tmp_path, *RUN)
     run = RunDirectory(tmp_path)
@@ -232,8 +237,8 @@ def test_where_a_picture_cannot_be_drawn_the_checkpoint_after_it_is_not_written(
 def test_a_run_that_is_killed_while_it_draws_goes_on(tmp_path, monkeypatch, in_thread):
     """It waits for the first checkpoint: where the log goes on without one, that is taken for lost."""
     run = [*RUN, "trainer.validation_epochs=null", "trainer.validation_steps=5", "trainer.log_steps=1"]
-    png = pictures.png
-    monkeypatch.setattr(pictures, "png", lambda image: time.sleep(0.2) or png(image))
+    png = run_pictures.png
+    monkeypatch.setattr(run_pictures, "png", lambda image: time.sleep(0.2) or png(image))
     stop_at(monkeypatch, 8)
     monkeypatch.setattr(Beside, "__exit__", lambda self, *error: self._break_off())
     with pytest.raises(Stopped):

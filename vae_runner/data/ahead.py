@@ -1,7 +1,6 @@
 """Reading the coming batches while the present one is used, in processes beside this one.
 
-The processes are forked from a server that has imported what they need and nothing else: a fork of this process would
-copy its threads' locks and its hold on a GPU. They draw nothing at random, so that their number changes no result.
+The processes draw nothing at random, so that their number changes no result.
 """
 
 import atexit
@@ -9,9 +8,6 @@ import contextlib
 import itertools
 import math
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -20,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vae_runner import forked
 from vae_runner.errors import DataLost
 
 AHEAD = 2  # batches that each process has ready
-SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 Stored = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -100,8 +96,6 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
     first, blocks = _first_of(blocks)
     # all that are read ahead, and the one that is being handed over
     slots = Slots(split.workers * AHEAD + 1, len(first) * math.prod(split.shape) * split.x.itemsize)
-    context: Any = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([type(split.x).__module__, __name__])
     loader = DataLoader(
         Reading(split.to("cpu"), slots),
         batch_size=None,
@@ -109,17 +103,13 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
         num_workers=split.workers,
         prefetch_factor=AHEAD,
         collate_fn=_as_it_is,
-        multiprocessing_context=context,
-        worker_init_fn=_begin,
+        multiprocessing_context=forked.context_with(type(split.x).__module__, __name__),
+        worker_init_fn=forked.begin,
         generator=torch.Generator(),  # else starting the processes would draw from the global random state
     )
     others = {*multiprocessing.active_children()}
-    # a Ctrl-C at the terminal goes to all processes: this one decides what comes of it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
+    with forked.left_alone():
         stored = iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     readers = {*multiprocessing.active_children()} - others
     for reader in readers:
         atexit.register(reader.kill)  # Python would end it by a signal that is blocked, and wait for ever
@@ -156,30 +146,12 @@ def _moved(part: Tensor, device: torch.device) -> Tensor:
     return part.pin_memory().to(device, non_blocking=True)  # which does not wait for the step under way
 
 
-def cores() -> int:
-    """Those that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def _fewer_threads(workers: int) -> Iterator[None]:
     """Inside, torch leaves a core to each of the workers: a thread that waits for its core keeps the others waiting."""
     before = torch.get_num_threads()
-    torch.set_num_threads(min(before, max(1, cores() - workers)))
+    torch.set_num_threads(min(before, max(1, forked.cores() - workers)))
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _begin(worker: int) -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends this process when the one that it reads for was killed: it is the server's child, and would not notice."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

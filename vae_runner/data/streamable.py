@@ -4,9 +4,9 @@ import logging
 from typing import Annotated
 
 from vae_runner import launched
-from vae_runner.data.ahead import cores
 from vae_runner.data.memory import room
 from vae_runner.data.source import Source
+from vae_runner.forked import cores
 from vae_runner.settings import Range
 
 logger = logging.getLogger("vae_runner")

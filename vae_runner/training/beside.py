@@ -11,16 +11,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from vae_runner.training.drawers import drawn_by
 from vae_runner.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
 
 MOST = 4  # pieces of work that a run has waiting, about those of one validation
 
+T = TypeVar("T")
 Work = Callable[[], Any]
 
 
@@ -43,11 +45,22 @@ class Beside:
         if not self.in_thread:
             work()
             return None
-        self.settle(MOST - 1)
-        self._raise()
+        self._make_room()
         context = contextvars.copy_context()
         self._waiting.append(_thread().submit(context.run, self._done, work))
         return self._waiting[-1]
+
+    def draw(self, drawing: Callable[[], T], then: Callable[[T], Any]) -> None:
+        """`then` is done with what `drawing` returns, which one of the `drawers` does, where there are any.
+
+        drawing: of this can be sent to another process.
+        """
+        if not self.in_thread:
+            then(drawing())
+            return
+        self._make_room()
+        drawn = drawn_by(drawing)
+        self.do(lambda: then(drawn()))
 
     def wait_for(self, work: "Future[None] | None") -> None:
         if work is not None:
@@ -64,6 +77,10 @@ class Beside:
         while len(self._waiting) > but:
             self._waiting[0].result()
             self._waiting.popleft()
+
+    def _make_room(self) -> None:
+        self.settle(MOST - 1)
+        self._raise()
 
     def _done(self, work: Work) -> None:
         if self._broken or self._is_over:

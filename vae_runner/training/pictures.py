@@ -1,23 +1,22 @@
 """What a run draws while it goes on, and at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
 from vae_runner.data.space import Batch
 from vae_runner.data.splits import mixed
 from vae_runner.data.tokens import to_text
 from vae_runner.evaluation.evaluate import Evaluation, Preserved
-from vae_runner.evaluation.traversals import Traversal, traverse
+from vae_runner.evaluation.traversals import traverse
 from vae_runner.reporting import pictures
-from vae_runner.reporting.figures import import_matplotlib, kl_bars, latent_map
-from vae_runner.reporting.png import png
+from vae_runner.reporting.figures import import_matplotlib
+from vae_runner.reporting.run_pictures import Latents, Seen, draw_latents, draw_seen
 from vae_runner.reporting.tensorboard import TensorBoard
-from vae_runner.reporting.traversals import draw_traversals
 from vae_runner.run_directory import RunDirectory, write_bytes
 from vae_runner.training.beside import Beside
 from vae_runner.training.budget import Budget
@@ -58,7 +57,7 @@ class Pictures:
         self.limits = pictures.limits_of(self.space, fixed.x, fixed.known)
         self.data_variance = float(self._fixed_batch(DIVERSITY).x.float().var(0, correction=0).sum())
         if beside.in_thread:
-            beside.do(import_matplotlib)  # for as long as hundreds of steps take
+            beside.draw(import_matplotlib, lambda _: None)  # for as long as hundreds of steps take
 
     def _fixed_batch(self, n: int) -> Batch:
         with Preserved(self.model, self.device, seed=0):
@@ -98,25 +97,15 @@ class Pictures:
             reconstruction = self.model.reconstruct(self.shown).cpu()
             samples, columns = self._shown_samples()
             moved = [replace(traversal, x=traversal.x.cpu()) for traversal in traverse(self.model, self.fixed)]
-        samples = samples.cpu()
-        self.beside.do(lambda: self._draw(done, reconstruction, samples, columns, moved))
+        seen = Seen(self.drawn, reconstruction, samples.cpu(), columns, moved)
+        drawing = partial(draw_seen, self.space, seen, self._when(done), self.limits)
+        self.beside.draw(drawing, lambda drawn: self._write_seen(drawn, seen.samples, done))
 
-    def _draw(
-        self, done: int, reconstruction: Tensor, samples: Tensor, columns: int, traversals: list[Traversal]
-    ) -> None:
-        space, shown, title, limits = self.space, self.drawn, self._when(done), self.limits
-        corrupted = None if shown.input is shown.x else shown.input
-        drawn = {
-            "reconstructions": pictures.draw_reconstructions(
-                space, shown.x, reconstruction, corrupted, title=title, limits=limits, mask=shown.known
-            ),
-            "samples": pictures.draw_examples(space, samples, columns=columns, title=title, limits=limits),
-            "traversals": draw_traversals(space, traversals, about=title, limits=limits),
-        }
-        if space.support == "categorical":
-            self.tensorboard.text("samples", "\n".join(to_text(samples, space.vocabulary)), done, language="text")
-        for name, image in drawn.items():
-            self._write(Path(name) / self._file(done), name, image, done)
+    def _write_seen(self, drawn: Mapping[str, bytes], samples: Tensor, done: int) -> None:
+        if self.space.support == "categorical":
+            self.tensorboard.text("samples", "\n".join(to_text(samples, self.space.vocabulary)), done, language="text")
+        for name, encoded in drawn.items():
+            self._write(Path(name) / self._file(done), name, encoded, done)
 
     def draw_final(self, done: int, evaluation: Evaluation) -> None:
         """Where the codes of the held-out examples lie, and what each unit costs."""
@@ -126,20 +115,16 @@ class Pictures:
         with Preserved(self.model, self.device, seed=0):
             x = data.batch(split, mixed(len(split))[:n].to(self.device)).x.cpu()  # as codes are of them
         kl_units = evaluation.kl_units and [units.cpu() for units in evaluation.kl_units]
-        self.beside.do(lambda: self._draw_final(done, replace(evaluation, kl_units=kl_units), x))
+        latents = Latents(evaluation.codes, evaluation.labels, x, kl_units, data.first_factor)
+        drawing = partial(draw_latents, self.space, latents, done, self.limits)
+        self.beside.draw(drawing, lambda drawn: self._write_latents(*drawn, done))
 
-    def _draw_final(self, done: int, evaluation: Evaluation, x: Tensor) -> None:
-        codes, labels, names, n = evaluation.codes, evaluation.labels, self.space.class_names, len(x)
-        factor, title = self.experiment.data.first_factor, "codes of held-out examples, best weights"
-        self._write(Path("latents.png"), "latents", latent_map(codes, labels, names, factor=factor, title=title), done)
-        if evaluation.kl_units is not None:
-            self._write(Path("kl_units.png"), "kl_units", kl_bars(evaluation.kl_units), done)
-        y = None if labels is None else labels[:n].reshape(n, -1)[:, 0]
-        images = x if self.is_image else None
-        self.tensorboard.embedding(codes[:n], y, images, done, class_names=names, limits=self.limits)
+    def _write_latents(self, drawn: Mapping[str, bytes], projector: Mapping[str, bytes], done: int) -> None:
+        for name, encoded in drawn.items():
+            self._write(Path(f"{name}.png"), name, encoded, done)
+        self.tensorboard.projector(projector)
 
-    def _write(self, path: Path, tag: str, image: Image.Image, done: int) -> None:
-        encoded = png(image)
+    def _write(self, path: Path, tag: str, encoded: bytes, done: int) -> None:
         write_bytes(self.directory.images / path, encoded)
         self.tensorboard.image(tag, encoded, done)
 

@@ -15,8 +15,11 @@ import torch
 from vae_runner.cli import main
 from vae_runner.commands.sweeping import processes, together
 from vae_runner.commands.sweeping.processes import processes_of_stacks
+from vae_runner.commands.sweeping.stacks import Together
 from vae_runner.run_directory import RunDirectory
-from vae_runner.training import checkpoint
+from vae_runner.training import beside, checkpoint, fitting
+from vae_runner.training.beside import Beside
+from vae_runner.training.drawers import drawn_by
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.stacked import lockstep
 from vae_runner.training.stacked.steps import StackedSteps
@@ -311,9 +314,28 @@ def test_a_process_has_two_jobs_at_least_unless_it_is_said_otherwise(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("jobs", "cores", "shared_by"), [(7, 16, 1), (16, 16, 2), (64, 16, 8), (200, 16, 8), (64, 4, 4)]
+    ("jobs", "cores", "gpus", "visible", "shared_by"),
+    [
+        *((7, 16, 1, None, 1), (16, 16, 1, None, 2), (64, 16, 1, None, 4), (200, 16, 1, None, 4), (64, 2, 1, None, 2)),
+        *(
+            (64, 16, 0, None, 4),
+            (64, 16, 8, None, 8),
+            (16, 16, 8, None, 2),
+            (64, 16, 8, "3", 4),
+            (200, 64, 8, "3,5", 8),
+        ),
+    ],
 )
-def test_processes_that_share_a_gpu_have_eight_jobs_at_least(monkeypatch, jobs, cores, shared_by):
+def test_processes_that_share_a_gpu_have_eight_jobs_at_least_and_four_share_one_at_most(
+    monkeypatch, tmp_path, jobs, cores, gpus, visible, shared_by
+):
+    for number in range(gpus):
+        (tmp_path / f"gpu{number}").touch()
+    monkeypatch.setattr(processes, "EACH_GPU", str(tmp_path / "gpu[0-9]*"))
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setattr("joblib.cpu_count", lambda: cores)
     monkeypatch.setattr("joblib.effective_n_jobs", lambda n: cores)
     monkeypatch.setattr("vae_runner.training.device.choose_device", torch.device)
@@ -362,6 +384,32 @@ print(processes.processes_of_stacks({"at_once": None, "n_jobs": None}, "auto", 1
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert said[1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("device", "runs", "processes", "drawing"),
+    [("cpu", 64, 1, 0), ("cuda", 8, 1, 4), ("cuda", 16, 4, 3), ("cuda", 64, 1, 15), ("cuda", 16, 16, 0)],
+)
+def test_on_a_gpu_the_cores_that_training_leaves_draw_for_two_runs_each(monkeypatch, device, runs, processes, drawing):
+    monkeypatch.setattr(together, "cores", lambda: 16)
+    part = Together([None] * runs, [SimpleNamespace(device=torch.device(device))] * runs)
+    assert together._drawers(part, processes) == drawing
+
+
+def test_runs_whose_pictures_are_drawn_in_other_processes_leave_what_they_leave_without(monkeypatch, figures_drawn):
+    assert sweep("seed=0,1,2,3", where="here") == 0
+    monkeypatch.setattr(fitting, "Beside", lambda device: Beside(torch.device("cuda")))
+    monkeypatch.setattr(together, "_drawers", lambda part, processes: 2)
+    drawn_in = []
+    monkeypatch.setattr(beside, "drawn_by", lambda drawing: drawn_in.append(drawn_by(os.getpid)()) or drawn_by(drawing))
+    assert sweep("seed=0,1,2,3", where="elsewhere") == 0
+    assert len({*drawn_in}) == 2
+    assert os.getpid() not in drawn_in
+    assert pictures_of("elsewhere") == pictures_of("here")
+
+
+def pictures_of(where: str) -> dict[str, bytes]:
+    return {str(file.relative_to(where)): file.read_bytes() for file in Path(where).rglob("*.png")}
 
 
 def test_processes_that_cannot_be_are_refused(capsys, tmp_path):

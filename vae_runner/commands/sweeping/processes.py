@@ -1,6 +1,7 @@
 """The processes of joblib that jobs of a sweep run in: how many, what they begin with, and how they end together."""
 
 import functools
+import glob
 import logging
 import multiprocessing
 import multiprocessing.resource_tracker
@@ -23,9 +24,10 @@ from vae_runner.run_directory import RunDirectory
 log = logging.getLogger("vae_runner")
 
 POLL = 0.05  # seconds
-SHARE, MOST = 8, 8  # jobs of each process that shares a GPU with others, and such processes
+SHARE, MOST = 8, 4  # jobs of each process that shares a GPU with others, and such processes of each GPU
 VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, of either under Windows
+EACH_GPU = "/dev/nvidia[0-9]*"  # of NVIDIA; of the others one is expected
 
 
 def processes_for(n_jobs: Any, jobs: int | None) -> int:
@@ -50,8 +52,10 @@ def processes_for(n_jobs: Any, jobs: int | None) -> int:
 def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | None) -> int:
     """How many processes jobs that are trained as one are divided among.
 
-    As many as there are cores, where a process has two jobs at least, or eight on a GPU, where CUDA takes
-    memory for each. settings: of `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
+    As many as there are cores, where a process has two jobs at least. A GPU computes for one process at a time, and has
+    four at most, of eight jobs at least: they are there for what is not a step.
+
+    settings: of `hydra/launcher=vectorized`. jobs: how many there are, where that is known.
 
     Raises UserError where they cannot be.
     """
@@ -62,7 +66,7 @@ def processes_of_stacks(settings: Mapping[str, Any], device: str, jobs: int | No
         return processes_for(n_jobs, jobs)
     if jobs is None or jobs < 4:
         return 1
-    return processes_for(-1, jobs // 2 if _is_cpu(device) else max(1, min(jobs // SHARE, MOST)))
+    return processes_for(-1, jobs // 2 if _is_cpu(device) else max(1, min(jobs // SHARE, MOST * _gpus())))
 
 
 def _is_cpu(device: str) -> bool:
@@ -85,6 +89,13 @@ def _has_gpu() -> bool:
     lies = Path(torch.origin).parent / "lib" if torch and torch.origin else Path()
     built = {file.stem.removeprefix("libtorch_") for file in lies.glob("libtorch_*")}
     return "cpu" not in built or not built.isdisjoint({"cuda", "hip"})  # where none is, they lie elsewhere
+
+
+def _gpus() -> int:
+    """How many there are for this process, 1 at least."""
+    there = [max(1, len(glob.glob(EACH_GPU)))]
+    shown = [len(os.environ[variable].split(",")) for variable in VISIBLE_DEVICES if variable in os.environ]
+    return min(there + shown)
 
 
 def _shows_one(variable: str) -> bool:

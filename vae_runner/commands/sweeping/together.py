@@ -7,7 +7,9 @@ from typing import Any
 from vae_runner import execute
 from vae_runner.commands.sweeping.job import Job, run_here
 from vae_runner.commands.sweeping.stacks import Alone, Group, Together, stacks
+from vae_runner.forked import cores
 from vae_runner.reporting.console import Progress, no_file, one_of_several
+from vae_runner.training.drawers import drawers
 from vae_runner.training.signals import GracefulStop
 from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.trainer import Due, Training
@@ -17,18 +19,27 @@ log = logging.getLogger("vae_runner")
 Outcome = float | BaseException | None  # what a sweeper optimises, or what broke the job
 
 
-def run_group(group: Group, beside_others: bool = False) -> dict[int, Outcome]:
+def run_group(group: Group, processes: int = 1) -> dict[int, Outcome]:
     """Trains all jobs of a group. Returns by number what each came to.
 
-    beside_others: other processes write to the same screen. Raises KeyboardInterrupt where it was asked to stop.
+    processes: that train groups at once, with this one, and write to the same screen. Raises KeyboardInterrupt where it
+    was asked to stop.
     """
     outcomes: dict[int, Outcome] = {}
     for part in stacks(group):
         if isinstance(part, Together):
-            outcomes |= _as_one(part)
+            with drawers(_drawers(part, processes)):
+                outcomes |= _as_one(part)
         else:
-            outcomes[part.job.number] = _alone(part, beside_others)
+            outcomes[part.job.number] = _alone(part, beside_others=processes > 1)
     return outcomes
+
+
+def _drawers(part: Together, processes: int) -> int:
+    """How many processes draw: one for two runs, of the cores that the training processes leave."""
+    if part.experiments[0].device.type == "cpu":
+        return 0
+    return min(cores() // processes - 1, len(part.jobs) // 2)
 
 
 def _alone(part: Alone, beside_others: bool) -> Outcome:

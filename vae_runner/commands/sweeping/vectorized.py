@@ -86,7 +86,7 @@ def run_jobs(jobs: Sequence[Job], at_once: int | None, processes: int) -> dict[i
         from joblib import Parallel, delayed
 
         parts = groups(left, at_once, processes)
-        found = Parallel(n_jobs=processes, batch_size=1)(delayed(worker.group)(part) for part in parts)
+        found = Parallel(n_jobs=processes, batch_size=1)(delayed(worker.group)(part, processes) for part in parts)
     else:
         found = map(run_group, groups(left, at_once))
     for of_group in found:

@@ -97,8 +97,11 @@ def job(config: DictConfig) -> float | None:
         raise _sent(error, hydra.job.num) from None
 
 
-def group(group: "Group") -> dict[int, Any]:
-    """Jobs that may be trained as one: what each came to, by its number, errors as those that `job` raises."""
+def group(group: "Group", processes: int) -> dict[int, Any]:
+    """Jobs that may be trained as one: what each came to, by its number, errors as those that `job` raises.
+
+    processes: that there are, with this one.
+    """
     from vae_runner.commands.sweeping.together import run_group
     from vae_runner.execute import Interrupted
     from vae_runner.reporting.console import lines_of_process
@@ -106,7 +109,7 @@ def group(group: "Group") -> dict[int, Any]:
     started = time.monotonic()
     try:
         with _busy(group.jobs[0].directory.path.parent), lines_of_process():
-            outcomes: dict[int, Any] = run_group(group, beside_others=True)
+            outcomes: dict[int, Any] = run_group(group, processes)
             for job in group.jobs:
                 if isinstance(outcomes[job.number], Exception):
                     outcomes[job.number] = _sent(outcomes[job.number], job.number)
