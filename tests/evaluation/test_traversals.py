@@ -16,7 +16,8 @@ def traversed(*overrides, **settings):
     hook = model.decoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     result = traverse(model, batch, **settings)
     hook.remove()
-    return model, result, seen
+    assert len(seen) == len(result), "units that are moved alike are decoded at once"
+    return model, result, [own for codes, moved in zip(seen, result, strict=True) for own in codes.chunk(len(moved.x))]
 
 
 def test_classes_are_moved_as_one_hots():

@@ -1,5 +1,6 @@
 """What one latent unit does to an example while the others are held fixed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +73,12 @@ def _moved(
 ) -> Traversal:
     """Units that are free numbers."""
     steps = [span * (2 * step / (values - 1) - 1) for step in range(values)]  # exactly 0 in the middle
-    x = []
-    for unit in units:
-        own = _by_unit(levels[unit.level].code)[:, unit.channels]
-        x.append(example.decoded(unit, own.mean() + own.std(correction=0) * own.new_tensor(steps)[:, None]))
+    of_levels = []  # (channels, values)
+    for code in (_by_unit(level.code) for level in levels):
+        of_levels.append(code.mean(0)[:, None] + code.std(0, correction=0)[:, None] * code.new_tensor(steps))
+    x = example.decoded(units, [of_levels[unit.level][unit.channels].T for unit in units])
     how = "along the sphere by standard deviations" if example.model.posterior.on_sphere else "by standard deviations"
-    return Traversal(torch.stack(x), steps, _names(units), use, f"moved {how}", "standard deviations")
+    return Traversal(x, steps, _names(units), use, f"moved {how}", "standard deviations")
 
 
 def _chosen(example: "_Example", level: Level, units: list[_Unit], use: str, values: int) -> Traversal:
@@ -86,7 +87,7 @@ def _chosen(example: "_Example", level: Level, units: list[_Unit], use: str, val
     assert vectors is not None
     kept, kind = _most_used(level.code, units, values), "codes" if _has_codebook(example.model) else "classes"
     through = f"all {len(vectors)}" if len(kept) == len(vectors) else f"the {len(kept)} most used of {len(vectors)}"
-    x = torch.stack([example.decoded(unit, vectors[kept]) for unit in units])
+    x = example.decoded(units, [vectors[kept]] * len(units))
     return Traversal(x, [float(i) for i in kept], _names(units), use, f"through {through} {kind}", kind)
 
 
@@ -97,13 +98,13 @@ def _units(model: Any, levels: list[Level]) -> tuple[list[_Unit], str]:
     letter = "k" if _has_codebook(model) else "c"
     for index, level in enumerate(levels):
         code = _by_unit(level.code)
-        variance = code.var(0, correction=0)
+        variance = code.var(0, correction=0).tolist()
         taken = {channel for channels, _ in choices for channel in range(channels.start, channels.stop)}
         for channel in sorted(set(range(code.shape[1])) - taken):
             name = f"z{channel}" if single else f"z{index + 1}.{channel}"
-            units.append(_Unit(index, slice(channel, channel + 1), None, name, float(variance[channel])))
+            units.append(_Unit(index, slice(channel, channel + 1), None, name, variance[channel]))
         for place, (channels, vectors) in enumerate(choices):
-            units.append(_Unit(index, channels, vectors, f"{letter}{place}", float(variance[channels].sum())))
+            units.append(_Unit(index, channels, vectors, f"{letter}{place}", sum(variance[channels])))
         # one number for a whole code does not say which of its units matters
         count = code.shape[1] - len(taken) + len(choices)
         has_kl = has_kl and level.has_density and not level.kl_is_estimate and level.kl_units.shape[1] == count
@@ -132,13 +133,32 @@ class _Example:
     codes: list[Tensor]
     context: Tensor | None
 
-    def decoded(self, unit: _Unit, values: Tensor) -> Tensor:
-        """The means where a unit takes each of the values (V, channels), and the levels below are as then expected."""
-        n, model, context = len(values), self.model, self.context
-        given = [code.expand(n, *code.shape[1:]).clone() for code in self.codes[unit.level :]]
-        given[0][:, unit.channels] = values.to(given[0]).view(*values.shape, *[1] * (given[0].dim() - 2))
-        if model.posterior.on_sphere:
-            given[0] = _back_to_the_sphere(given[0], unit.channels, len(model.posterior.latent_shape))
+    def decoded(self, units: Sequence[_Unit], values: Sequence[Tensor]) -> Tensor:
+        """The means (units, V, *shape) where each unit takes its values (V, channels).
+
+        The levels below are as then expected. Units of a level are decoded at once.
+        """
+        means: dict[int, Tensor] = {}  # by the place of the unit
+        for level in range(len(self.codes)):
+            places = [place for place, unit in enumerate(units) if unit.level == level]
+            if places:
+                codes = torch.cat([self._moved(units[place], values[place]) for place in places])
+                means |= zip(places, self._means(level, codes).chunk(len(places)), strict=True)
+        return torch.stack([means[place] for place in range(len(units))])
+
+    def _moved(self, unit: _Unit, values: Tensor) -> Tensor:
+        """Its code (V, *latent_shape) where the unit takes each of the values (V, channels)."""
+        code = self.codes[unit.level]
+        code = code.expand(len(values), *code.shape[1:]).clone()
+        code[:, unit.channels] = values.to(code).view(*values.shape, *[1] * (code.dim() - 2))
+        if self.model.posterior.on_sphere:
+            code = _back_to_the_sphere(code, unit.channels, len(self.model.posterior.latent_shape))
+        return code
+
+    def _means(self, level: int, codes: Tensor) -> Tensor:
+        """What is decoded from codes (N, *latent_shape) of a level; those above are the example's."""
+        n, model, context = len(codes), self.model, self.context
+        given = [codes, *(code.expand(n, *code.shape[1:]) for code in self.codes[level + 1 :])]
         context = None if context is None else context.expand(n, *context.shape[1:])
         latents = model.sample_latents(n, context, 0.0, given=given)
         return model.decode(latents, context, temperature=0.0).mean
