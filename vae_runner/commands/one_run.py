@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from vae_runner.commands.garbage import imports_stay
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
 from vae_runner.commands.places import claim, override, place
 from vae_runner.config import check, choices_of, resolved
@@ -48,6 +49,7 @@ def _train(line: CommandLine, args: Sequence[str], **together: Any) -> int:
     from vae_runner import execute
     from vae_runner.reporting.console import console_logging
 
+    imports_stay()
     values = {**resolved(config), "choices": choices_of(config)}
     with console_logging():
         # before there is any directory: what is wrong with the data, its shapes or the device shows here
@@ -74,6 +76,7 @@ def _resume(where: str, overrides: Sequence[str], **together: Any) -> int:
     from vae_runner import execute
     from vae_runner.reporting.console import console_logging
 
+    imports_stay()
     directory, changes, trusted = going_on(where, overrides)
     with console_logging():
         try:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from vae_runner.commands.garbage import imports_stay
 from vae_runner.commands.sweeping import worker
 from vae_runner.commands.sweeping.processes import ending_together, processes_for, processes_of_stacks, workers
 from vae_runner.config.composing import plain
@@ -108,12 +109,14 @@ class Launch:
 def _run_here(config: DictConfig) -> float | None:
     from vae_runner.commands.sweeping.job import job
 
+    imports_stay()
     return job(config)
 
 
 def _described(config: DictConfig) -> Any:
     from vae_runner.commands.sweeping.job import Job
 
+    imports_stay()
     return Job.of(config)
 
 
