@@ -117,6 +117,13 @@ def started(tmp_path):
     return process, int(process.stdout.readline())
 
 
+def ended(process):
+    try:
+        return process.communicate(timeout=30)
+    finally:
+        process.kill()
+
+
 def has_ended(pid, within=10.0):
     end = time.monotonic() + within
     while time.monotonic() < end:
@@ -131,7 +138,7 @@ def has_ended(pid, within=10.0):
 def test_ctrl_c_at_a_terminal_leaves_them_to_draw_what_they_have(tmp_path):
     process, drawer = started(tmp_path)
     os.killpg(process.pid, signal.SIGINT)
-    out, error = process.communicate(timeout=30)
+    out, error = ended(process)
     assert (process.returncode, out.splitlines(), error) == (0, ["interrupted", "drawn"], "")
     assert has_ended(drawer)
 
@@ -139,7 +146,7 @@ def test_ctrl_c_at_a_terminal_leaves_them_to_draw_what_they_have(tmp_path):
 def test_they_end_when_the_process_that_they_draw_for_is_killed(tmp_path):
     process, drawer = started(tmp_path)
     process.kill()
-    process.communicate(timeout=30)
+    ended(process)
     assert has_ended(drawer)
 
 

@@ -35,7 +35,7 @@ def drawers(number: int) -> Iterator[None]:
         yield
     finally:
         _Drawers.pool = None
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
 def drawn_by(drawing: Callable[[], T]) -> Callable[[], T]:
