@@ -30,7 +30,7 @@ from vae_runner.config.overrides import deferred_to_jobs
 from vae_runner.config.unknown import settings_in, unknown_key
 from vae_runner.config.values import complaint
 from vae_runner.errors import UserError
-from vae_runner.settings import Range
+from vae_runner.settings import Form, Range
 
 # --- small parts, for a tree that only the tests have
 
@@ -492,6 +492,7 @@ def test_a_config_dir_that_is_not_there_is_told(tree: Path, tmp_path: Path) -> N
         ([], tuple[int, ...]),
         ({"a": 1}, dict[str, int]),
         ("x", Path),
+        ("x12", Annotated[str, Form("x[0-9]*", "x or xN")]),
         ([[1]], Any),
         ([1, 2], Annotated[float, Range(0)] | list[Annotated[float, Range(0)]]),
     ],
@@ -515,6 +516,8 @@ def test_a_value_that_fits_is_not_complained_of(value, annotation) -> None:
         (1, Annotated[float, Range(0, 1, open_high=True)]),
         ("3", int),
         (3, str),
+        ("x1y", Annotated[str, Form("x[0-9]*", "x or xN")]),
+        (3, Annotated[str, Form("x[0-9]*", "x or xN")]),
         ("a", list[str]),
         ([1, 2, 3], tuple[int, int]),
         ({"a": "b"}, dict[str, int]),

@@ -1,5 +1,6 @@
 """How a constructor states what its YAML settings may be: `Annotated[int, Range(1, 65536)]`."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -29,3 +30,17 @@ class Range:
             lower, upper = "above" if self.open_low else "at least", "below" if self.open_high else "at most"
             return f"{lower} {low} and {upper} {high}"
         return f"from {low} to {high}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """Of text: the regular expression that all of it matches, and that in words."""
+
+    pattern: str
+    words: str
+
+    def __contains__(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None
+
+    def __str__(self) -> str:
+        return self.words

@@ -5,17 +5,18 @@ import re
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from vae_runner.config.names import nearest
-from vae_runner.settings import Range
+from vae_runner.settings import Form, Range
 
+T = TypeVar("T")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def complaint(value: Any, annotation: Any) -> str | None:
     """What is wrong with `value`, as the words that follow `key=value: `, or None."""
-    range_ = _range(annotation)
+    range_ = _extra(annotation, Range)
     kind = _bare(annotation)
     origin = get_origin(kind)
     if kind is Any:
@@ -27,7 +28,7 @@ def complaint(value: Any, annotation: Any) -> str | None:
     if kind in (int, float):
         return _complaint_of_number(value, kind, range_)
     if kind in (str, Path):
-        return None if isinstance(value, str) else f"must be text: quote it twice, '\"{write(value)}\"'"
+        return _complaint_of_text(value, _extra(annotation, Form))
     if kind in (bool, None, type(None)):
         fits = isinstance(value, bool) if kind is bool else value is None
         return None if fits else f"must be {describe(annotation)}"
@@ -40,13 +41,15 @@ def complaint(value: Any, annotation: Any) -> str | None:
 
 def describe(annotation: Any) -> str:
     """The values an annotation allows, in words."""
-    range_ = _range(annotation)
+    range_, form = _extra(annotation, Range), _extra(annotation, Form)
     kind = _bare(annotation)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return _either(arguments)
     if origin is Literal:
         return "one of " + ", ".join(write(a) for a in arguments)
+    if form:
+        return str(form)
     if kind in (int, float):
         noun = "a whole number" if kind is int else "a number"
         return f"{noun} {range_}" if range_ else noun
@@ -84,10 +87,17 @@ def _bare(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def _range(annotation: Any) -> Range | None:
+def _extra(annotation: Any, kind: type[T]) -> T | None:
+    """What is said of the values besides their type, where it is of that kind."""
     if get_origin(annotation) is not Annotated:
         return None
-    return next((extra for extra in get_args(annotation)[1:] if isinstance(extra, Range)), None)
+    return next((extra for extra in get_args(annotation)[1:] if isinstance(extra, kind)), None)
+
+
+def _complaint_of_text(value: Any, form: Form | None) -> str | None:
+    if form is not None:
+        return None if isinstance(value, str) and value in form else f"must be {form}"
+    return None if isinstance(value, str) else f"must be text: quote it twice, '\"{write(value)}\"'"
 
 
 def _complaint_of_number(value: Any, kind: type, range_: Range | None) -> str | None:

@@ -8,6 +8,9 @@ from torch import nn
 
 from vae_runner import launched
 from vae_runner.errors import UserError
+from vae_runner.settings import Form
+
+DEVICES = Form(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N or mps")
 
 
 def choose_device(name: str) -> torch.device:
@@ -24,7 +27,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"trainer.device={name}: no such kind of device; use auto, cpu, cuda, cuda:N or mps") from None
+        raise UserError(f"trainer.device={name}: no such kind of device; use {DEVICES}") from None
     there = {
         "cpu": device.index in (None, 0),
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

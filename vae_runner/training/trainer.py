@@ -17,6 +17,7 @@ from vae_runner.settings import Range
 from vae_runner.training import checkpoint
 from vae_runner.training.batches import batches
 from vae_runner.training.budget import Budget
+from vae_runner.training.device import DEVICES
 from vae_runner.training.distributed import ALONE, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
@@ -64,7 +65,7 @@ class Trainer:
         steps: Count | None = None,
         default_steps: Count = 5000,
         batch_size: Annotated[int, Range(1, 2**20)] = 128,
-        device: str = "auto",
+        device: Annotated[str, DEVICES] = "auto",
         precision: Literal["fp32", "tf32", "bf16"] = "fp32",
         gradient_clip: Annotated[float, Range(0, open_low=True)] | None = None,
         ema: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = None,

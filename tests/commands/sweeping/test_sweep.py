@@ -213,6 +213,7 @@ def test_a_job_whose_config_was_torn_by_a_kill_is_in_the_table(left, completed):
         "kl.weight=1,foo",
         "variant=[aae,iwae],vae",
         "seed=shuffle(1,2)",
+        "trainer.device=cpu,gpu",
     ],
 )
 def test_a_mistake_ends_a_sweep_before_it_begins(capsys, mistake):
