@@ -6,6 +6,7 @@ Files are read as they are, packed or unpacked, so a read-only folder of the off
 import os
 import socket
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,9 +103,10 @@ class Published(Source):
     def _download(self, target: Path, download: Download) -> None:
         from torchvision.datasets.utils import check_integrity, download_file_from_google_drive, download_url
 
-        target.parent.mkdir(parents=True, exist_ok=True)
         patience = socket.getdefaulttimeout()
         socket.setdefaulttimeout(20)
+        absent = [folder for folder in (target.parent, *target.parent.parents) if not folder.exists()]
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             # an interrupted download must not look like the file
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as temporary:
@@ -123,3 +125,6 @@ class Published(Source):
                 os.replace(fetched, target)
         finally:
             socket.setdefaulttimeout(patience)
+            for folder in absent:
+                with suppress(OSError):  # it is not empty
+                    folder.rmdir()
