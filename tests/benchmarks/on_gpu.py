@@ -1,17 +1,19 @@
-"""Steps on a GPU, without what is between them: `python tests/benchmarks/on_gpu.py [steps] [residual] [stacked]`.
+"""On a GPU: `python tests/benchmarks/on_gpu.py [steps] [residual] [stacked] [commands]`.
 
-Each that is not named is left out; `profile` prints beside them which kernels take the time, and with `compile` those
-of `residual` and `stacked` are compiled.
+Each that is not named is left out, and without a name `commands`; `profile` prints beside them which kernels take the
+time, and with `compile` the steps of `residual` and `stacked` are compiled.
 
 steps: the tutorial's step, by hand and replayed from a CUDA graph, and ours, replayed, compiled and plain. residual: a
 residual network on 3x64x64 at batches of 1,024, against the rate of matrix products at the same precision. stacked: the
-tutorial's job, many at once.
+tutorial's job, many at once. These are steps, without what is between them. commands: the same job as it is typed, ten
+epochs of one run and of many, from typing to the prompt.
 """
 
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from vae_runner.training.fitting import Fitting
 from vae_runner.training.recording import compiled
 from vae_runner.training.stacked.steps import StackedSteps
 
+SWEEPS = ((1, None), (64, None), (1, None), (64, 2), (64, 8), (8, None))
 TUTORIAL = ["architecture.depth=1", "latent_dim=20"]
 PROFILE = "profile" in sys.argv
 COMPILE = ["trainer.compile=true"] if "compile" in sys.argv else []
@@ -173,6 +176,27 @@ def stacked(place: Path) -> None:
                 kernels(f"{runs} runs as one, {precision}", take)
 
 
+def commands(place: Path, epochs: int = 10, sweeps: Sequence[tuple[int, int | None]] = SWEEPS) -> None:
+    """sweeps: how many runs, and in how many processes; None: as many as is good."""
+    JOBS["mlp"].make(place)
+    settings = [f"data.path={place / 'both.npz'}", "data=arrays", "data.validation=0", *TUTORIAL]
+    settings += [f"trainer.epochs={epochs}"]
+    first = 0.0
+    for runs, processes in sweeps:
+        where = tempfile.mkdtemp(dir=place)
+        words = [f"hydra.run.dir={where}/run"]
+        if runs > 1:
+            words = ["-m", "hydra/launcher=vectorized", f"seed=range({runs})", f"hydra.sweep.dir={where}"]
+            words += [f"hydra.launcher.n_jobs={processes}"] if processes else []
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "vae_runner", "train", *settings, *words], capture_output=True)
+        value = time.perf_counter() - started
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()
+        first = first or value
+        how = f" in {processes} processes" if processes else ""
+        print(f"| {runs} runs{how} | {value:.1f} s | {value / first:.2f} of the first |", flush=True)
+
+
 def main(names: list[str]) -> None:
     print(torch.cuda.get_device_name(), torch.__version__)
     compiled.AFTER = 0  # in the warm-up
@@ -180,7 +204,7 @@ def main(names: list[str]) -> None:
     for name in chosen or ["steps", "residual", "stacked"]:
         print(f"\n{name}")
         with tempfile.TemporaryDirectory() as place:
-            {"steps": steps, "residual": residual, "stacked": stacked}[name](Path(place))
+            {"steps": steps, "residual": residual, "stacked": stacked, "commands": commands}[name](Path(place))
 
 
 if __name__ == "__main__":
