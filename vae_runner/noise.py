@@ -76,3 +76,13 @@ def _ones(h: Tensor, shape: tuple[int, ...]) -> Tensor:
     order = sorted(range(h.ndim), key=h.stride, reverse=True)
     ones = h.new_ones([shape[dimension] for dimension in order])
     return ones.permute([order.index(dimension) for dimension in range(h.ndim)])
+
+
+def seed_generators(device: torch.device, seed: int) -> None:
+    """`torch.manual_seed` of what draws for the device alone; without CUDA, that notes who called it, for 2 ms."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

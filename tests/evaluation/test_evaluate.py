@@ -216,7 +216,7 @@ def test_a_traversal_moves_one_unit_and_holds_the_others():
     (result,) = traverse(experiment.model, batch, units=3, values=5)
     hook.remove()
     assert result.x.shape == (3, 5, 1, 8, 8)
-    z = torch.stack(seen)
+    z = torch.cat(seen).view(3, 5, -1)
     for row, name in zip(z, result.names, strict=True):
         unit = int(name.split()[0].removeprefix("z"))
         moved = row.std(0) > 1e-6

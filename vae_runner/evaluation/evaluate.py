@@ -26,6 +26,7 @@ from vae_runner.evaluation.rungs import rungs_of
 from vae_runner.kl import KL
 from vae_runner.models.evidence import Evidence, Level
 from vae_runner.models.path import Path
+from vae_runner.noise import seed_generators
 from vae_runner.reporting.progress import watched
 
 STREAM = 0x5EED5EED  # evaluation draws other numbers than the initial weights, whatever the seeds are
@@ -63,7 +64,7 @@ class Preserved:
         devices = [self.device] if self.device.type == "cuda" else []
         self._fork = torch.random.fork_rng(devices)
         self._fork.__enter__()
-        _seed(self.device, STREAM ^ self.seed)
+        seed_generators(self.device, STREAM ^ self.seed)
         self._training = self.model.training
         self.model.eval()
         self._no_grad = torch.no_grad()
@@ -73,16 +74,6 @@ class Preserved:
         self._no_grad.__exit__(*error)
         self.model.train(self._training)
         self._fork.__exit__(*error)
-
-
-def _seed(device: torch.device, seed: int) -> None:
-    """`torch.manual_seed` of what draws for the device alone; without CUDA, that notes who called it, for 2 ms."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        torch.cuda.default_generators[index].manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
 
 
 def evaluate(

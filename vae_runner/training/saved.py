@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_runner.errors import UserError
+from vae_runner.noise import seed_generators
 from vae_runner.training import checkpoint, optimizers
 from vae_runner.training.seeds import derived
 
@@ -47,7 +48,7 @@ def _random_states(fitting: "Fitting", done: int) -> dict[str, Tensor | None]:
     device = fitting.experiment.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         if fitting.is_stacked:
-            torch.manual_seed(derived(fitting.experiment.seed, "noise", done))
+            seed_generators(device, derived(fitting.experiment.seed, "noise", done))
         cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
