@@ -388,7 +388,14 @@ print(processes.processes_of_stacks({"at_once": None, "n_jobs": None}, "auto", 1
 
 @pytest.mark.parametrize(
     ("device", "runs", "processes", "drawing"),
-    [("cpu", 64, 1, 0), ("cuda", 8, 1, 4), ("cuda", 16, 4, 3), ("cuda", 64, 1, 15), ("cuda", 16, 16, 0)],
+    [
+        ("cpu", 64, 1, 0),
+        ("cuda", 8, 1, 4),
+        ("cuda", 16, 4, 3),
+        ("cuda", 64, 1, 15),
+        ("cuda", 16, 16, 0),
+        ("cuda", 16, 20, 0),
+    ],
 )
 def test_on_a_gpu_the_cores_that_training_leaves_draw_for_two_runs_each(monkeypatch, device, runs, processes, drawing):
     monkeypatch.setattr(together, "cores", lambda: 16)

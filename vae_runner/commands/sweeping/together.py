@@ -39,7 +39,7 @@ def _drawers(part: Together, processes: int) -> int:
     """How many processes draw: one for two runs, of the cores that the training processes leave."""
     if part.experiments[0].device.type == "cpu":
         return 0
-    return min(cores() // processes - 1, len(part.jobs) // 2)
+    return max(0, min(cores() // processes - 1, len(part.jobs) // 2))
 
 
 def _alone(part: Alone, beside_others: bool) -> Outcome:
