@@ -5,8 +5,10 @@ threads' locks and its hold on a GPU.
 """
 
 import multiprocessing
+import multiprocessing.context
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +22,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+if sys.platform != "win32":
+
+    class Process(multiprocessing.context.ForkServerProcess):
+        def terminate(self) -> None:
+            """By a signal that is not blocked, for who ends it like this waits until it has ended."""
+            self.kill()
+
+    class Context(multiprocessing.context.ForkServerContext):
+        Process = Process
+
+
 def context_with(*modules: str) -> Any:
     """The context of `multiprocessing` whose processes begin with these modules imported."""
-    context: Any = multiprocessing.get_context("forkserver")
+    context: Any = Context()
     context.set_forkserver_preload([*modules])
     return context
 

@@ -23,6 +23,11 @@ GPU = torch.device("cuda")  # none is touched
 RUN = [*QUICK, "data.limit=300", "trainer.epochs=3", "trainer.validation_epochs=1"]
 
 
+def slowly():
+    time.sleep(0.2)
+    return os.getpid()
+
+
 def failing():
     raise OSError("no paper")
 
@@ -60,14 +65,19 @@ def test_what_breaks_a_drawing_is_raised_by_the_next_call():
             beside.wait()
 
 
-def test_what_a_drawer_that_was_killed_had_to_draw_is_drawn_here(caplog):
-    with drawers(1):
-        pid = drawn_by(os.getpid)()
-        os.kill(pid, signal.SIGKILL)
-        waiting = [drawn_by(os.getpid) for _ in range(3)]
-        assert [wait() for wait in waiting] == 3 * [os.getpid()]
-        assert drawn_by(os.getpid)() == os.getpid()
+@pytest.mark.parametrize("killed", [0, 1])
+def test_when_one_of_them_was_killed_all_is_drawn_here_and_the_other_ends(caplog, killed):
+    with drawers(2):
+        pids = list({wait() for wait in [drawn_by(slowly) for _ in range(4)]})
+        os.kill(sorted(pids)[killed], signal.SIGKILL)
+        waiting = [drawn_by(slowly) for _ in range(3)]
+        others = {wait() for wait in waiting}
+        while drawn_by(slowly)() != os.getpid():  # until it is seen
+            pass
+    assert len(pids) == 2
+    assert others <= {*pids, os.getpid()}
     assert caplog.text.count("has ended") == 1
+    assert all(map(has_ended, pids))
 
 
 @pytest.mark.parametrize("of", [[], ["variant=vrae", "data=text", "likelihood=categorical"], ["variant=cvae"]])

@@ -10,7 +10,7 @@ from vae_runner import launched
 from vae_runner.errors import UserError
 from vae_runner.settings import Form
 
-DEVICES = Form(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda, cuda:N or mps")
+DEVICES = Form("auto|cpu(:0)?|cuda(:[0-9]{1,3})?|mps", "auto, cpu, cuda, cuda:N or mps")
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,6 +1,7 @@
 """Sweeps whose jobs run in other processes: joblib's, submitit's and Ray's."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra.core.config_store import ConfigStore
 
@@ -21,6 +23,7 @@ from vae_runner.commands.sweeping.processes import processes_for, threads_for
 from vae_runner.config import compose
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
+from vae_runner.training import checkpoint
 
 REPOSITORY = Path(__file__).parents[3]
 DEBUG = ["trainer=debug", "architecture.width=8"]
@@ -263,6 +266,53 @@ def test_a_process_that_is_told_to_end_before_it_has_a_job_interrupts_the_sweep(
     assert sweep("seed=0,1", *PARALLEL, *DEBUG) == 130
     assert states() == ["pending", "pending"]
     assert "interrupted; to go on" in capfd.readouterr().out
+
+
+def drawn_elsewhere():
+    from vae_runner.training.drawers import drawers, drawn_by
+
+    with drawers(1):
+        return os.getpid(), drawn_by(os.getpid)()
+
+
+@needs_joblib
+def test_processes_of_a_sweep_have_others_draw_for_them(capfd):
+    from joblib import Parallel, delayed
+
+    settings = {"n_jobs": 2, "batch_size": 1}
+    with processes.workers(2, settings, "cpu"):
+        found = Parallel(**settings)(delayed(drawn_elsewhere)() for _ in range(2))
+    trained, drew = map(set, zip(*found, strict=True))
+    assert os.getpid() not in trained
+    assert drew.isdisjoint(trained)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@needs_joblib
+def test_processes_of_a_sweep_have_others_read_from_disk_for_them():
+    np.save("x.npy", np.random.default_rng(0).random((300, 4), np.float32))
+    data = ["data=arrays", "data.path=x.npy", "data.in_memory=false", "data.workers=1", "data.validation=0.1"]
+    assert sweep("seed=0,1", *PARALLEL, *DEBUG, *data) == 0
+    assert states() == ["completed"] * 2
+
+
+@needs_joblib
+def test_a_disk_that_is_full_is_told_of_in_a_line_of_its_job(capfd, monkeypatch):
+    original = checkpoint.write_bytes
+
+    def full(path, data):
+        if path.parts[-3] == "1":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        original(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_bytes", full)
+    for launcher in ("basic", "vectorized"):
+        settings = ["hydra.launcher.n_jobs=1"] if launcher == "vectorized" else []
+        where = f"hydra.sweep.dir={launcher}"
+        assert main(["train", "-m", "seed=0,1,2", f"hydra/launcher={launcher}", *settings, *DEBUG, where]) == 1
+        said = capfd.readouterr()
+        (line,) = [line for line in (said.out + said.err).splitlines() if "No space left" in line]
+        assert "once that is mended: vae-run train resume=" in line
 
 
 def test_no_job_begins_in_a_worker_whose_sweep_has_ended(monkeypatch):

@@ -11,7 +11,7 @@ from vae_runner import execute
 from vae_runner.config import choices_of, resolved
 from vae_runner.config.composing import plain
 from vae_runner.config.values import write
-from vae_runner.errors import UserError
+from vae_runner.errors import RunFailed, UserError
 from vae_runner.run_directory import RunDirectory
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.signals import GracefulStop
@@ -78,6 +78,9 @@ class Job:
         self.directory.lock()
         try:
             return (yield from execute.training(self.values, self.directory, experiment, stopping))
+        except RunFailed as error:
+            log.error("%s", error)
+            raise
         finally:
             self.directory.unlock()
 

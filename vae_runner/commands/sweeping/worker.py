@@ -45,6 +45,7 @@ def begin(first: int, device: str) -> None:
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_without, args=(first,), daemon=True).start()
     _Worker.begun = True
+    multiprocessing.set_start_method(None, force=True)  # joblib's own, which no process that helps this one knows
     gc.disable()
 
     import torch
