@@ -5,6 +5,7 @@ import torch
 
 from tests.helpers import QUICK, config_of
 from vae_runner.build import build_experiment
+from vae_runner.evaluation import traversals
 from vae_runner.evaluation.traversals import traverse
 
 
@@ -103,3 +104,25 @@ def test_small_numbers_keep_their_digits():
     _, (result,), _ = traversed("latent_dim=4")
     for name in result.names:
         assert float(name.split()[1]) > 0
+
+
+@pytest.mark.parametrize("variant", ["vae", "hvae"])
+def test_many_are_decoded_in_parts(monkeypatch, variant):
+    (whole,), calls = decoded_of(variant)
+    assert max(calls) > 7
+    monkeypatch.setattr(traversals, "AT_ONCE", 7)
+    (in_parts,), calls = decoded_of(variant)
+    assert max(calls) == 7
+    torch.testing.assert_close(in_parts.x, whole.x)
+
+
+def decoded_of(variant):
+    """The traversals, and how many codes were decoded in each call."""
+    experiment = build_experiment(config_of(*QUICK, f"variant={variant}"))
+    model, data = experiment.model.eval(), experiment.data
+    calls = []
+    hook = model.decoder.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
+    torch.manual_seed(0)
+    result = traverse(model, data.batch(data.train, torch.arange(64)))
+    hook.remove()
+    return result, calls

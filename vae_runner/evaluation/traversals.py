@@ -11,6 +11,8 @@ from vae_runner.data.space import Batch
 from vae_runner.models.evidence import Level
 from vae_runner.reporting.formats import number
 
+AT_ONCE = 128  # codes that are decoded, as many as a batch of training often has
+
 
 @dataclass
 class Traversal:
@@ -136,14 +138,15 @@ class _Example:
     def decoded(self, units: Sequence[_Unit], values: Sequence[Tensor]) -> Tensor:
         """The means (units, V, *shape) where each unit takes its values (V, channels).
 
-        The levels below are as then expected. Units of a level are decoded at once.
+        The levels below are as then expected. Units of a level are decoded at once, as far as a batch goes.
         """
         means: dict[int, Tensor] = {}  # by the place of the unit
         for level in range(len(self.codes)):
             places = [place for place, unit in enumerate(units) if unit.level == level]
             if places:
                 codes = torch.cat([self._moved(units[place], values[place]) for place in places])
-                means |= zip(places, self._means(level, codes).chunk(len(places)), strict=True)
+                x = torch.cat([self._means(level, part) for part in codes.split(AT_ONCE)])
+                means |= zip(places, x.chunk(len(places)), strict=True)
         return torch.stack([means[place] for place in range(len(units))])
 
     def _moved(self, unit: _Unit, values: Tensor) -> Tensor:
