@@ -1,7 +1,7 @@
 """On a GPU: `python tests/benchmarks/on_gpu.py [steps] [residual] [stacked] [commands]`.
 
-Each that is not named is left out, and without a name `commands`; `profile` prints beside them which kernels take the
-time, and with `compile` the steps of `residual` and `stacked` are compiled.
+Each that is not named is left out; where none is, all but `commands` are done. `profile` prints beside them which
+kernels take the time, and with `compile` the steps of `residual` and `stacked` are compiled.
 
 steps: the tutorial's step, by hand and replayed from a CUDA graph, and ours, replayed, compiled and plain. residual: a
 residual network on 3x64x64 at batches of 1,024, against the rate of matrix products at the same precision. stacked: the

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.ended import is_gone
 from tests.helpers import QUICK, fit
 from tests.training.test_resume import assert_equal, what_is_left
 from vae_runner.training import drawers as drawing
@@ -134,15 +135,8 @@ def ended(process):
         process.kill()
 
 
-def has_ended(pid, within=10.0):
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
+def has_ended(pid):
+    return is_gone(lambda: os.kill(pid, 0))
 
 
 def test_ctrl_c_at_a_terminal_leaves_them_to_draw_what_they_have(tmp_path):

@@ -25,7 +25,7 @@ class _Drawers:
 @contextmanager
 def drawers(number: int) -> Iterator[None]:
     """Inside there are as many, for all runs of this process, as soon as they have imported what they need."""
-    if number < 1 or _Drawers.pool is not None:
+    if not number:
         yield
         return
     pool = ProcessPoolExecutor(number, mp_context=forked.context_with(*IMPORTED), initializer=_begin)

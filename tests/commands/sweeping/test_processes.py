@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hydra.core.config_store import ConfigStore
 
+from tests.ended import is_gone
 from vae_runner.cli import main
 from vae_runner.commands.sweeping import processes, worker
 from vae_runner.commands.sweeping.launch import Launch
@@ -167,14 +168,7 @@ def wait_for_steps(*jobs: int) -> None:
 
 
 def group_is_empty(group: int) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
+    return is_gone(lambda: os.killpg(group, 0))
 
 
 @needs_joblib

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from vae_runner.commands.garbage import imports_stay
+
 if TYPE_CHECKING:
     from vae_runner.commands.sweeping.job import Job
     from vae_runner.commands.sweeping.stacks import Group
@@ -52,7 +54,7 @@ def begin(first: int, device: str) -> None:
 
     import vae_runner.execute  # noqa: F401 - most of what a job needs
 
-    gc.freeze()  # it never becomes garbage, and joblib looks for garbage after each job
+    imports_stay()  # joblib looks for garbage after each job
     gc.enable()
     atexit.register(gc.freeze)  # nor need it be looked for at the end
     gpus = torch.cuda.device_count()
