@@ -1,13 +1,13 @@
 """Reading the coming batches while the present one is used, in processes beside this one.
 
-The processes draw nothing at random, so that their number changes no result.
+This one reads along where it would wait for them. None draws anything at random: their number changes no result.
 """
 
 import atexit
 import contextlib
 import itertools
-import math
 import multiprocessing
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vae_runner import forked
+from vae_runner.data.rows import Rows
+from vae_runner.data.slots import Slots
 from vae_runner.errors import DataLost
 
 AHEAD = 2  # batches that each process has ready
@@ -29,45 +31,19 @@ class Readable(Protocol):
 
     workers: int
     device: torch.device
-    x: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
+    x: Rows
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]: ...
+
+    def targets(self, indices: Tensor) -> Tensor | None: ...
 
     def context(self, indices: Tensor) -> Tensor | None: ...
 
     def to(self, device: torch.device | str) -> Any: ...
 
 
-class Slots:
-    """Memory that processes share, for one batch of x each; new memory for each batch costs more than filling it."""
-
-    def __init__(self, number: int, size: int) -> None:
-        """size: bytes of a batch, as most of them are."""
-        self.memory = [torch.empty(size, dtype=torch.uint8).share_memory_() for _ in range(number)]
-
-    def put(self, x: Tensor, batch: int) -> Tensor | tuple[int, torch.dtype]:
-        """What to hand to `get` in the other process; x itself where it is larger than a slot."""
-        if x.nbytes > self.memory[0].nbytes:
-            return x
-        self._of(batch, len(x), x.dtype, x[0].numel()).copy_(x.flatten(1))
-        return len(x), x.dtype
-
-    def get(self, put: Tensor | tuple[int, torch.dtype], batch: int, shape: tuple[int, ...]) -> Tensor:
-        """x (n, *shape), in memory of its own."""
-        if isinstance(put, Tensor):
-            return put
-        return self._of(batch, *put, math.prod(shape)).clone().unflatten(1, shape)
-
-    def _of(self, batch: int, n: int, dtype: torch.dtype, values: int) -> Tensor:
-        memory = self.memory[batch % len(self.memory)]
-        return memory[: n * values * dtype.itemsize].view(dtype).view(n, values)
-
-
 class Reading(Dataset[Any]):
-    """Number of a batch and its indices (n,) -> x in its slot, y and c.
+    """Number of a batch and its indices (n,) -> x, or None where it is in its slot; y and c.
 
     What was lost is returned: an error raised in another process comes with its traceback.
     """
@@ -78,8 +54,11 @@ class Reading(Dataset[Any]):
     def __getitem__(self, asked: tuple[int, np.ndarray]) -> Any:
         batch, indices = asked[0], torch.from_numpy(asked[1])
         try:
-            x, y = self.split.take(indices)
-            return self.slots.put(x, batch), y, self.split.context(indices)
+            y, c = self.split.targets(indices), self.split.context(indices)
+            if not self.slots.has_room_for(indices):
+                return self.split.x.read(indices), y, c
+            self.slots.read_from_front(batch, indices, self.split.x.read)
+            return None, y, c
         except DataLost as error:
             return error
 
@@ -95,11 +74,19 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
         return
     first, blocks = _first_of(blocks)
     # all that are read ahead, and the one that is being handed over
-    slots = Slots(split.workers * AHEAD + 1, len(first) * math.prod(split.shape) * split.x.itemsize)
+    slots = Slots(split.workers * AHEAD + 1, len(first), split.x)
+    asked: deque[Tensor] = deque()
+
+    def asked_for() -> Iterator[tuple[int, np.ndarray]]:
+        for batch, indices in enumerate(blocks):
+            asked.append(indices.cpu())
+            slots.begin(batch, len(indices))
+            yield batch, asked[-1].numpy()
+
     loader = DataLoader(
         Reading(split.to("cpu"), slots),
         batch_size=None,
-        sampler=((batch, indices.cpu().numpy()) for batch, indices in enumerate(blocks)),
+        sampler=asked_for(),
         num_workers=split.workers,
         prefetch_factor=AHEAD,
         collate_fn=_as_it_is,
@@ -115,11 +102,17 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
         atexit.register(reader.kill)  # Python would end it by a signal that is blocked, and wait for ever
     try:
         with _fewer_threads(split.workers):
-            for batch, found in enumerate(stored):
+            for batch in itertools.count():
+                if not asked:
+                    return
+                indices = asked.popleft()
+                if split.x.apart and slots.has_room_for(indices):
+                    slots.read_from_back(batch, indices, split.x.read)
+                found = next(stored)
                 if isinstance(found, DataLost):
                     raise found
-                put, y, c = found
-                parts = slots.get(put, batch, split.shape), y, c
+                x, y, c = found
+                parts = slots.taken(batch, len(indices)) if x is None else x, y, c
                 x, y, c = (None if part is None else _moved(part, split.device) for part in parts)
                 assert x is not None
                 yield x, y, c

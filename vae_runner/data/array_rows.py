@@ -18,10 +18,12 @@ class ArrayRows:
     The file is mapped anew each time, so that what was read once is not kept.
     """
 
+    apart = False
+
     def __init__(self, path: Path, name: str, arrange: Callable[[Any], Tensor], places: Tensor) -> None:
         self.path, self.name, self.arrange, self.places = path, name, arrange, places
         first = self.read(torch.arange(min(1, len(places))))
-        self.shape, self.itemsize = tuple(first.shape[1:]), first.element_size()
+        self.shape, self.dtype = tuple(first.shape[1:]), first.dtype
 
     def __len__(self) -> int:
         return len(self.places)
@@ -43,7 +45,7 @@ class ArrayRows:
 class ChangedRows:
     """Rows that are changed as they are read. change: (n, *shape) -> the same shape in float32."""
 
-    itemsize = 4
+    dtype, apart = torch.float32, False
 
     def __init__(self, rows: Any, change: Callable[[Tensor], Tensor]) -> None:
         self.rows, self.change = rows, change

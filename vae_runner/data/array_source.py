@@ -11,10 +11,11 @@ from torch import Tensor
 
 from vae_runner.data.array_files import read_arrays
 from vae_runner.data.array_rows import ChangedRows
+from vae_runner.data.rows import Rows
 from vae_runner.data.scaling import standardize, unit
 from vae_runner.data.source import Source, Stored
 from vae_runner.data.splits import Split, TensorSplit
-from vae_runner.data.streamed import BLOCK, Rows, StreamedSplit
+from vae_runner.data.streamed import BLOCK, StreamedSplit
 from vae_runner.errors import UserError
 
 X_NAMES = ("x", "images", "data", "X", "imgs", "inputs")

@@ -13,10 +13,11 @@ from torch import Tensor
 from vae_runner.data.array_files import map_arrays
 from vae_runner.data.array_rows import ArrayRows, ChangedRows
 from vae_runner.data.array_source import ArraySource, as_condition
+from vae_runner.data.rows import Rows
 from vae_runner.data.source import Stored
 from vae_runner.data.splits import TensorSplit
 from vae_runner.data.streamable import Streamable
-from vae_runner.data.streamed import Rows, StreamedSplit
+from vae_runner.data.streamed import StreamedSplit
 from vae_runner.errors import UserError
 
 

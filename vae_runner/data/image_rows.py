@@ -17,7 +17,7 @@ Names = NDArray[np.bytes_]
 class ImageRows:
     """The images of these names, (channels, height, width) uint8 each."""
 
-    itemsize = 1
+    dtype, apart = torch.uint8, True
 
     def __init__(self, files: Files, names: Names, decoder: Decoder) -> None:
         self.files, self.names, self.decoder = files, names, decoder

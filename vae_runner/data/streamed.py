@@ -2,45 +2,19 @@
 
 import copy
 import itertools
-import math
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vae_runner.data.ahead import Stored, read_ahead
 from vae_runner.data.memory import room
+from vae_runner.data.rows import Rows, size_of
 from vae_runner.data.splits import SUPPORTS, TensorSplit
 from vae_runner.errors import UserError
 
 BLOCK = 1024  # examples at a time, where all are looked at
 FIRST = 64
-
-
-class Rows(Protocol):
-    """Examples in files. Handed to other processes, so it is small when pickled."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes of one value."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def subset(self, indices: Tensor) -> "Rows": ...
-
-    def read(self, indices: Tensor) -> Tensor:
-        """x as it is stored in memory (n, *shape). Raises DataLost for what is gone or damaged since it was found."""
-        ...
-
-
-def size_of(rows: Rows) -> int:
-    """Bytes that the examples would take in memory."""
-    return len(rows) * math.prod(rows.shape) * rows.itemsize
 
 
 class StreamedSplit:
@@ -119,7 +93,7 @@ class StreamedSplit:
         return found
 
     def first_not_finite(self, missing: bool = False) -> int | None:
-        if self.x.itemsize == 1:
+        if self.x.dtype.itemsize == 1:
             return None
         before = 0
         for x in self.blocks():
