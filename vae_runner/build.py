@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vae_runner import config as configs
+from vae_runner.allocator import keep_freed_memory
 from vae_runner.config.saved import load_saved
 from vae_runner.data.data import Data
 from vae_runner.data.space import Space
@@ -194,6 +195,8 @@ class Run:
         space = Space(**state["space"])
         model = build_model(config, space, trusted=trust)
         checkpoint.restore_weights(model, state, path)
+        if chosen.type == "cpu":
+            keep_freed_memory()
         return cls(Path(directory), config, model.to(chosen).eval(), chosen, state)
 
     @functools.cached_property

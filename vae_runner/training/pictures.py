@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vae_runner.data.space import Batch
 from vae_runner.data.splits import mixed
 from vae_runner.data.tokens import to_text
+from vae_runner.evaluation.blocks import size_of_block
 from vae_runner.evaluation.evaluate import Evaluation, Preserved
 from vae_runner.evaluation.traversals import traverse
 from vae_runner.reporting import pictures
@@ -75,10 +77,12 @@ class Pictures:
         return float(samples.float().var(0, correction=0).sum()) / max(self.data_variance, 1e-12)
 
     def _samples(self, n: int) -> Tensor:
+        """n samples, made block by block, of the conditions of n examples where the model has any."""
+        size = size_of_block(self.split)
         if self.model.condition is None:
-            return self.model.sample(n)
-        batch = self._fixed_batch(n)
-        return self.model.sample(len(batch), self.model.context(batch))
+            return torch.cat([self.model.sample(min(size, n - done)) for done in range(0, n, size)])
+        contexts = self.model.context(self._fixed_batch(n)).split(size)
+        return torch.cat([self.model.sample(len(context), context) for context in contexts])
 
     def _shown_samples(self) -> tuple[Tensor, int]:
         """Samples for a picture, and its columns: a row per kind of condition, where there are few."""
