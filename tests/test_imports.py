@@ -78,6 +78,15 @@ def test_training_begins_before_matplotlib_and_never_needs_scikit_learn_or_torch
     assert at_the_end == ["matplotlib", "tensorboard", "torch"]
 
 
+def test_features_to_compare_samples_in_are_trained_without_torch_s_compiler(tmp_path):
+    assert run(TRAIN, tmp_path)[0] == 0
+    cache = {"VAE_RUNNER_CACHE": str(tmp_path / "cache")}
+    code, imported = run(RUN, tmp_path, "evaluate", "run=run", "only=samples", "feature_steps=2", **cache)
+    assert code == 0
+    assert any((tmp_path / "cache").iterdir())
+    assert not {"torch._dynamo", "torch._inductor"} & set(imported)
+
+
 def test_mnist_is_read_without_torchvision_s_friends(tmp_path, shared_data):
     code, at_first_step, _ = run(TRAIN, tmp_path, "data=mnist", "data.download=false", VAE_RUNNER_DATA=str(shared_data))
     assert code == 0

@@ -7,7 +7,7 @@ import torch
 from tests.helpers import config_of
 from vae_runner.build import make
 from vae_runner.training import optimizers
-from vae_runner.training.without_compiler import without_compiler
+from vae_runner.without_compiler import without_compiler
 
 
 def optimizer_of(*overrides):

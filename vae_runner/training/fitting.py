@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from vae_runner.allocator import keep_freed_memory
 from vae_runner.data.space import Batch
 from vae_runner.data.splits import mixed
 from vae_runner.errors import UserError
@@ -45,6 +46,8 @@ class Fitting:
         self.trainer, self.experiment, self.directory, self.world = trainer, experiment, directory, world
         self.budget = trainer.budget(len(experiment.data.train))
         lay_out(experiment.model, experiment.device, trainer.precision)
+        if experiment.device.type == "cpu":
+            keep_freed_memory()
         self.players = [
             self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()
         ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_runner.settings import Range
-from vae_runner.training.without_compiler import without_compiler
+from vae_runner.without_compiler import without_compiler
 
 Rate = Annotated[float, Range(0, 1000, open_low=True)]
 Share = Annotated[float, Range(0, 1, open_high=True)]

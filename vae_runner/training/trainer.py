@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import torch
 
-from vae_runner.allocator import keep_freed_memory
 from vae_runner.errors import UserError
 from vae_runner.reporting.formats import counted
 from vae_runner.run_directory import RunDirectory
@@ -174,8 +173,6 @@ class Trainer:
             torch.cuda.set_device(experiment.device)  # where streams and graphs are made
             torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
             torch.backends.cudnn.allow_tf32 = self.precision == "tf32"  # torch lets convolutions have it by themselves
-        elif experiment.device.type == "cpu":
-            keep_freed_memory()
         fitting = Fitting(self, experiment, directory, world)
         budget = fitting.budget
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself

@@ -12,6 +12,7 @@ from vae_runner.evaluation.checks import exact, finite
 from vae_runner.evaluation.features.networks import BLOCK, WIDTH, Components, Features, Network, frozen, values_of
 from vae_runner.evaluation.features.summaries import Summaries, is_summed_up, summaries
 from vae_runner.reporting.progress import watched
+from vae_runner.without_compiler import without_compiler
 
 BATCH = 128
 RATE = 2e-3  # of Adam at the start; it falls to zero along a cosine
@@ -75,7 +76,7 @@ def _trained(x: Tensor, y: Tensor | None, outputs: int, seed: int, steps: int, h
         network = Network(tuple(x.shape[1:]), outputs, turns=y is None)
     network = network.to(x.device)
     _standardise(network, x, train)
-    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
+    optimizer = without_compiler(torch.optim.Adam)(network.parameters(), lr=RATE)
     size = min(BATCH if y is not None else BATCH // outputs, len(train))
     waiting = train[:0]
     for step in watched(range(steps), steps, "steps of training the features"):
