@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
 
     A step frees what it took, up to gigabytes, and needs as much again in the next. Left to itself glibc gives large
     blocks back to the system, which hands them out anew page by page, filled with zeros: between a third and a half of
-    the time of a convolutional network's step. A process may hold a fifth more memory for it, as blocks lie scattered.
+    the time of a convolutional network's step. The process holds more memory for it, by a tenth to two thirds of what
+    it had: blocks of other sizes, as an evaluation takes, do not fit where those of steps were.
 
     Nothing is done where another library allocates, or where the environment sets what glibc does
     (MALLOC_TRIM_THRESHOLD_=131072 for one).

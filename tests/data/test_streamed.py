@@ -1,5 +1,7 @@
 """Examples on disk are those that would be in memory, however they are taken."""
 
+import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -58,6 +60,21 @@ def assert_same(in_memory, on_disk):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_images_on_disk_are_those_in_memory(tmp_path, workers):
     assert_same(*opened(Images, pictures(tmp_path), workers=workers))
+
+
+def test_the_process_that_waits_for_images_reads_along(tmp_path, monkeypatch):
+    _, on_disk = opened(Images, pictures(tmp_path), workers=1)
+    read, rows = type(on_disk.train.x).read, 0
+
+    def counted(self, indices):  # in this process, not in those beside it
+        nonlocal rows
+        rows += len(indices)
+        return read(self, indices)
+
+    monkeypatch.setattr(type(on_disk.train.x), "read", counted)
+    for _ in on_disk.batches(on_disk.train, torch.arange(40).repeat(20).split(40)):
+        pass
+    assert 0 < rows < 800
 
 
 def test_images_in_a_zip_are_read_ahead_too(tmp_path):
@@ -278,6 +295,25 @@ def test_the_processes_that_read_ahead_end_when_theirs_is_killed(tmp_path):
     while any(is_running(reader) for reader in readers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_process_that_reads_ahead_and_is_killed_is_told_of_and_leaves_no_other(tmp_path):
+    data = Images(path=str(pictures(tmp_path)), in_memory=False, workers=2).open()
+    others = {*multiprocessing.active_children()}
+    batches = data.batches(data.train, itertools.repeat(torch.arange(8)))
+    next(batches)
+    readers = {*multiprocessing.active_children()} - others
+    assert len(readers) == 2
+    for reader in [*readers][:1]:
+        assert reader.pid is not None
+        os.kill(reader.pid, signal.SIGKILL)
+    with pytest.raises(DataLost, match=r"a process that reads ahead was killed, .*; data\.workers=0 has none"):
+        for _ in batches:
+            pass
+    for reader in readers:
+        reader.join(20)
+        assert not reader.is_alive()
 
 
 HELD = """

@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 import numpy as np
@@ -108,7 +109,7 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
                 indices = asked.popleft()
                 if split.x.apart and slots.has_room_for(indices):
                     slots.read_from_back(batch, indices, split.x.read)
-                found = next(stored)
+                found = _next_of(stored, readers)
                 if isinstance(found, DataLost):
                     raise found
                 x, y, c = found
@@ -119,6 +120,7 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
     finally:
         del stored  # else a traceback would keep it, and with it the processes
         for reader in readers:
+            reader.kill()  # where one of them broke, an error's traceback still has the loader, which ends the others
             atexit.unregister(reader.kill)
 
 
@@ -127,6 +129,17 @@ def _first_of(blocks: Iterable[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
     rest = iter(blocks)
     read = [*itertools.islice(rest, 1)]
     return (read[0] if read else torch.empty(0)), itertools.chain(read, rest)
+
+
+def _next_of(stored: Iterator[Any], readers: Iterable[BaseProcess]) -> Any:
+    try:
+        return next(stored)
+    except RuntimeError as error:  # which tells the number of a process
+        if all(reader.is_alive() for reader in readers):
+            raise
+        raise DataLost(
+            "a process that reads ahead was killed, as the system does where memory runs out; data.workers=0 has none"
+        ) from error
 
 
 def _as_it_is(found: Any) -> Any:

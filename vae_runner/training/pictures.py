@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ class Pictures:
         size = size_of_block(self.split)
         if self.model.condition is None:
             return torch.cat([self.model.sample(min(size, n - done)) for done in range(0, n, size)])
-        contexts = self.model.context(self._fixed_batch(n)).split(size)
-        return torch.cat([self.model.sample(len(context), context) for context in contexts])
+        batch = self._fixed_batch(n)
+        parts = [_each(batch, itemgetter(slice(start, start + size))) for start in range(0, len(batch), size)]
+        return torch.cat([self.model.sample(len(part), self.model.context(part)) for part in parts])
 
     def _shown_samples(self) -> tuple[Tensor, int]:
         """Samples for a picture, and its columns: a row per kind of condition, where there are few."""
