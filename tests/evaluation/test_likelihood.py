@@ -3,9 +3,11 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from tests.objectives.linear_gaussian import LinearGaussian, examples
+from vae_runner.data.space import Batch
 from vae_runner.evaluation import likelihood
 
 
@@ -31,6 +33,12 @@ def test_draws_made_in_parts_count_as_one_bound(monkeypatch):
             estimates.append(likelihood.importance_weighted(model, batch, 2000))
     torch.testing.assert_close(estimates[0], estimates[1], atol=0.1, rtol=0)
     assert not torch.equal(estimates[0], estimates[1])
+
+
+@pytest.mark.parametrize(("shape", "draws"), [((64,), 200), ((1, 28, 28), 200), ((3, 64, 64), 13), ((3, 512, 512), 1)])
+def test_on_a_cpu_no_more_is_decoded_at_once_than_memory_has_room_for(shape, draws):
+    x = torch.zeros(1).expand(50, *shape)
+    assert likelihood.draws_at_once(Batch(x, x)) == draws
 
 
 def test_each_bound_is_the_mean_over_groups_of_draws_that_share_none():

@@ -21,7 +21,8 @@ from vae_runner.evaluation.evaluate import Preserved
 from vae_runner.reporting.progress import watched
 
 BLOCK = 50  # examples at a time: fixed, so that those of one length draw the same noise however many are asked for
-ROWS = 10_000  # examples times draws that are decoded at once
+ROWS = 10_000  # examples times draws that are decoded at once, or fewer, so that they have at most
+VALUES = 2**23  # values on a CPU, of each of which networks make tens of numbers: gigabytes, where more is no faster
 
 
 def bounds(
@@ -58,9 +59,15 @@ def importance_weighted(model: Any, batch: Any, samples: int) -> Tensor:
 
 def log_weights(model: Any, batch: Any, samples: int) -> Tensor:
     """log p(x, z) - log q(z|x) of `samples` draws of z for each example, (samples, B); they are made in parts."""
-    part = max(ROWS // len(batch), 1)
+    part = draws_at_once(batch)
     parts = [min(part, samples - start) for start in range(0, samples, part)]
     return torch.cat([model(batch, drawn).log_w.double() for drawn in parts])
+
+
+def draws_at_once(batch: Any) -> int:
+    """How many draws of each example of a batch are decoded at once."""
+    rows = min(ROWS, VALUES // batch.x[0].numel()) if batch.x.device.type == "cpu" else ROWS
+    return max(rows // len(batch), 1)
 
 
 def bound(log_w: Tensor, draws: int) -> Tensor:

@@ -18,7 +18,7 @@ from vae_runner.data.space import Batch
 from vae_runner.data.splits import mixed
 from vae_runner.evaluation.detection import auc, average_precision
 from vae_runner.evaluation.groups.subject import Inapplicable, Subject, said
-from vae_runner.evaluation.likelihood import ROWS
+from vae_runner.evaluation.likelihood import draws_at_once
 from vae_runner.evaluation.reconstructions import reconstruct
 
 DRAWS = 50  # of z for each example, where their number is not given
@@ -81,7 +81,7 @@ def _scores(model: Any, batch: Batch, draws: int) -> dict[str, Tensor]:
     """Each score of a batch, (B,), in double precision, on the CPU; a code without noise has no density."""
     log_px = kl = torch.zeros(len(batch), dtype=torch.float64)
     log_w = torch.full((len(batch),), -math.inf, dtype=torch.float64)
-    has_density, left, part = True, draws, max(ROWS // len(batch), 1)
+    has_density, left, part = True, draws, draws_at_once(batch)
     while left:
         drawn = min(part, left)
         evidence = model(batch, drawn)
