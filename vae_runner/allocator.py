@@ -5,16 +5,20 @@ import os
 import sys
 
 # of glibc's malloc.h
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+LARGE = 32 * 2**20  # bytes; no M_MMAP_THRESHOLD is larger
+MAPPED = 65536  # M_MMAP_MAX where nobody sets it
 
 
-def keep_freed_memory() -> None:
-    """From now on what this process frees it keeps, for what it needs next.
+def keep_freed_memory(*, large: bool = False) -> None:
+    """From now on what this process frees it keeps, for what it needs next; blocks above 32 MB only if `large`.
 
     A step frees what it took, up to gigabytes, and needs as much again in the next. Left to itself glibc gives large
     blocks back to the system, which hands them out anew page by page, filled with zeros: between a third and a half of
-    the time of a convolutional network's step. The process holds more memory for it, by a tenth to two thirds of what
-    it had: blocks of other sizes, as an evaluation takes, do not fit where those of steps were.
+    the time of a convolutional network's step.
+
+    large: for steps, which take blocks of the same sizes again and again. For what takes others these would be in the
+    way: glibc before 2.38 can't take a block of torch's again for one of its size, as long as any lies close behind it.
 
     Nothing is done where another library allocates, or where the environment sets what glibc does
     (MALLOC_TRIM_THRESHOLD_=131072 for one).
@@ -22,6 +26,11 @@ def keep_freed_memory() -> None:
     chosen = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
     if chosen or not sys.platform.startswith("linux"):
         return
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # musl has none
-        mallopt(M_MMAP_MAX, 0)  # else blocks above some size are mapped by themselves, and given back one by one
-        mallopt(M_TRIM_THRESHOLD, -1)
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt"):  # musl has none
+        return
+    library.mallopt(M_TRIM_THRESHOLD, -1)
+    library.mallopt(M_MMAP_THRESHOLD, LARGE)
+    library.mallopt(M_MMAP_MAX, 0 if large else MAPPED)  # how many blocks are mapped by themselves, if large enough
+    if not large:
+        library.malloc_trim(0)

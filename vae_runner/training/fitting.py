@@ -46,8 +46,7 @@ class Fitting:
         self.trainer, self.experiment, self.directory, self.world = trainer, experiment, directory, world
         self.budget = trainer.budget(len(experiment.data.train))
         lay_out(experiment.model, experiment.device, trainer.precision)
-        if experiment.device.type == "cpu":
-            keep_freed_memory()
+        self._keep_memory(large=True)
         self.players = [
             self._player(name, phase) for name, phase in experiment.objective.phases(experiment.model).items()
         ]
@@ -79,6 +78,10 @@ class Fitting:
             self.recorder = Recorder(experiment, directory, self.budget, self.beside)
         for module in experiment.modules():
             module.train()
+
+    def _keep_memory(self, *, large: bool) -> None:
+        if self.experiment.device.type == "cpu":
+            keep_freed_memory(large=large)
 
     def _player(self, name: str, phase: Any) -> Player:
         optimizer = self.experiment.optimizer(phase.parameters, **phase.optimizer)
@@ -194,7 +197,9 @@ class Fitting:
     def validate(self, done: int) -> None:
         """Takes the figures of the validation split, draws, and keeps the weights if they are the best so far."""
         self.check_finite(done)
+        self._keep_memory(large=False)
         value = self.world.lead(lambda: self._validated(done))
+        self._keep_memory(large=True)
         if value is not None:
             self._compare(done, value)
 
@@ -289,6 +294,7 @@ class Fitting:
 
     def finish(self, started: float, stop: GracefulStop) -> dict[str, Any]:
         """Evaluates the best weights on every split, and writes the summary. Raises Interrupted if asked to stop."""
+        self._keep_memory(large=False)
         return self.world.lead(lambda: self._finished(started, stop))
 
     def _finished(self, started: float, stop: GracefulStop) -> dict[str, Any]:
