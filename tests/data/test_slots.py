@@ -21,12 +21,6 @@ class Numbers:
     shape = SHAPE
     dtype = torch.int64
 
-    def __len__(self):
-        return 1000
-
-    def subset(self, indices):
-        raise NotImplementedError
-
     def read(self, indices):
         return indices.view(-1, 1, 1).expand(-1, *SHAPE)
 
