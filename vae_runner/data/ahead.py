@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import itertools
 import multiprocessing
+import multiprocessing.connection
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.process import BaseProcess
@@ -23,6 +24,7 @@ from vae_runner.data.slots import Slots
 from vae_runner.errors import DataLost
 
 AHEAD = 2  # batches that each process has ready
+ENDS = 2  # seconds in which a process that was killed has ended
 
 Stored = tuple[Tensor, Tensor | None, Tensor | None]
 
@@ -33,6 +35,7 @@ class Readable(Protocol):
     workers: int
     device: torch.device
     x: Rows
+    c: Rows | Tensor | None
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor | None]: ...
 
@@ -44,22 +47,22 @@ class Readable(Protocol):
 
 
 class Reading(Dataset[Any]):
-    """Number of a batch and its indices (n,) -> x, or None where it is in its slot; y and c.
+    """Number of a batch and its indices (n,) -> x, or None where it is in its slot, and the conditions on disk, if any.
 
     What was lost is returned: an error raised in another process comes with its traceback.
     """
 
-    def __init__(self, split: Readable, slots: Slots) -> None:
-        self.split, self.slots = split, slots
+    def __init__(self, slots: Slots, x: Rows, c: Rows | None) -> None:
+        self.slots, self.x, self.c = slots, x, c
 
     def __getitem__(self, asked: tuple[int, np.ndarray]) -> Any:
         batch, indices = asked[0], torch.from_numpy(asked[1])
         try:
-            y, c = self.split.targets(indices), self.split.context(indices)
+            c = None if self.c is None else self.c.read(indices)
             if not self.slots.has_room_for(indices):
-                return self.split.x.read(indices), y, c
-            self.slots.read_from_front(batch, indices, self.split.x.read)
-            return None, y, c
+                return self.x.read(indices), c
+            self.slots.read_from_front(batch, indices, self.x.read)
+            return None, c
         except DataLost as error:
             return error
 
@@ -74,6 +77,8 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
             yield *split.take(indices), split.context(indices)
         return
     first, blocks = _first_of(blocks)
+    split, device = split.to("cpu"), split.device
+    on_disk = None if isinstance(split.c, Tensor) else split.c
     # all that are read ahead, and the one that is being handed over
     slots = Slots(split.workers * AHEAD + 1, len(first), split.x)
     asked: deque[Tensor] = deque()
@@ -85,7 +90,7 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
             yield batch, asked[-1].numpy()
 
     loader = DataLoader(
-        Reading(split.to("cpu"), slots),
+        Reading(slots, split.x, on_disk),
         batch_size=None,
         sampler=asked_for(),
         num_workers=split.workers,
@@ -112,11 +117,11 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
                 found = _next_of(stored, readers)
                 if isinstance(found, DataLost):
                     raise found
-                x, y, c = found
-                parts = slots.taken(batch, len(indices)) if x is None else x, y, c
-                x, y, c = (None if part is None else _moved(part, split.device) for part in parts)
-                assert x is not None
-                yield x, y, c
+                x, c = found
+                x = slots.taken(batch, len(indices)) if x is None else x
+                c = split.context(indices) if on_disk is None else c
+                y, c = (None if part is None else _moved(part, device) for part in (split.targets(indices), c))
+                yield _moved(x, device), y, c
     finally:
         del stored  # else a traceback would keep it, and with it the processes
         for reader in readers:
@@ -134,8 +139,11 @@ def _first_of(blocks: Iterable[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
 def _next_of(stored: Iterator[Any], readers: Iterable[BaseProcess]) -> Any:
     try:
         return next(stored)
-    except RuntimeError as error:  # which tells the number of a process
-        if all(reader.is_alive() for reader in readers):
+    except StopIteration:
+        raise
+    except Exception as error:  # of many kinds: it tells of a process, or of a connection that broke
+        # which breaks a moment before its process has ended
+        if not multiprocessing.connection.wait([reader.sentinel for reader in readers], ENDS):
             raise
         raise DataLost(
             "a process that reads ahead was killed, as the system does where memory runs out; data.workers=0 has none"
