@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from by_hand import by_hand
 from jobs import JOBS
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from ways import by_hand
+from ways import VAE, scaled
 
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.config import check, choices_of, compose, resolved
@@ -89,11 +90,15 @@ def kernels(name: str, take: Callable[[int], None]) -> None:
 def steps(place: Path) -> None:
     job = JOBS["mlp"]
     job.make(place)
-    x = torch.from_numpy(np.load(place / "train.npy"))
-    _, step, _ = by_hand(job, x)
+    x = scaled(torch.from_numpy(np.load(place / "train.npy")).cuda())
     blocks = torch.randperm(len(x), device="cuda").split(job.batch_size)[:-1]
+
+    def bare() -> Callable[[int], None]:
+        step, _ = by_hand(VAE(job).cuda(), job, x)
+        return lambda i: step(blocks[i % len(blocks)])
+
     ways = {
-        "by hand, replayed": lambda i: step(blocks[i % len(blocks)]),
+        "by hand, replayed": bare(),
         "ours, replayed": of_fitting(fitting_of(place, None, *TUTORIAL)),
         "ours, compiled": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.compile=true")),
         "ours, plain": of_fitting(fitting_of(place, None, *TUTORIAL, "trainer.record_steps=false")),
@@ -102,9 +107,7 @@ def steps(place: Path) -> None:
     for precision in ("fp32", "tf32"):
         if precision == "tf32":
             torch.set_float32_matmul_precision(RATES[precision])
-            ways = {
-                "by hand, tf32": (lambda step: lambda i: step(blocks[i % len(blocks)]))(by_hand(job, x)[1]),
-            }
+            ways = {"by hand, tf32": bare()}
             for name, compiles in (("ours, tf32", "false"), ("ours, tf32, compiled", "true")):
                 settings = ["trainer.precision=tf32", f"trainer.compile={compiles}"]
                 ways[name] = of_fitting(fitting_of(place, None, *TUTORIAL, *settings))

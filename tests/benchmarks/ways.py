@@ -9,12 +9,12 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from by_hand import by_hand
 from jobs import JOBS, Job
 from PIL import Image
 from torch import Tensor, nn
@@ -89,76 +89,13 @@ def tutorial(job: Job, folder: Path, epochs: int) -> tuple[float, VAE]:
 
 
 # as fast as it can be written by hand
-class CrossEntropy(torch.autograd.Function):
-    """log(1 + exp(l)) - x l: on a CPU torch's takes log1p, which takes eight times as long as log."""
-
-    @staticmethod
-    def forward(ctx, logits: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, x)
-        if x.is_cuda:
-            return F.softplus(logits).addcmul_(x, logits, value=-1)
-        terms = logits.abs().neg_().exp_().add_(1).log_().add_(logits.clamp_min(0))
-        return terms.addcmul_(x, logits, value=-1)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        logits, x = ctx.saved_tensors
-        return logits.sigmoid().sub_(x).mul_(gradient), None
-
-
-def by_hand(job: Job, x: Tensor) -> tuple[VAE, Callable[[Tensor], None], Tensor]:
-    """A model, what takes a step of it on examples of x, on a GPU replayed from a CUDA graph, and the sum of losses."""
-    model = VAE(job).to(DEVICE)
-    parameters = list(model.parameters())
-    on_gpu = DEVICE.type == "cuda"
-    optimizer = torch.optim.Adam(parameters, lr=job.learning_rate, fused=True, capturable=on_gpu)
-    x = scaled(x.to(DEVICE))
-    total = torch.zeros((), dtype=torch.float64, device=DEVICE)
-
-    def step(indices: Tensor) -> None:
-        batch = x.index_select(0, indices)
-        mean, log_variance = model.encoder(batch).chunk(2, 1)
-        z = torch.addcmul(mean, torch.randn_like(mean), (0.5 * log_variance).exp())
-        decoded = model.decoder(z)
-        if job.bernoulli:
-            reconstruction = CrossEntropy.apply(decoded, batch).sum()
-        else:
-            reconstruction = 0.5 * F.mse_loss(decoded, batch, reduction="sum")
-        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        loss = (reconstruction + kl) / len(batch)
-        for parameter in parameters:
-            parameter.grad = None
-        loss.backward()
-        optimizer.step()
-        total.add_(loss.detach() * len(batch))
-
-    replays: dict[int, tuple[Tensor, torch.cuda.CUDAGraph]] = {}
-
-    def graphed(indices: Tensor) -> None:
-        if len(indices) not in replays:
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(3):
-                    step(indices)
-            torch.cuda.current_stream().wait_stream(side)
-            buffer, graph = indices.clone(), torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                step(buffer)
-            replays[len(indices)] = buffer, graph
-        buffer, graph = replays[len(indices)]
-        buffer.copy_(indices)
-        graph.replay()
-
-    return model, graphed if on_gpu else step, total
-
-
 def bare(job: Job, folder: Path, epochs: int) -> tuple[float, VAE]:
     if platform.libc_ver()[0] == "glibc":  # as `vae-run train` does: what a step frees the next takes
         for key, value in ((-4, 0), (-1, -1)):  # M_MMAP_MAX, M_TRIM_THRESHOLD
             ctypes.CDLL(None).mallopt(key, value)
     x = stored(folder, "train")
-    model, step, total = by_hand(job, x)
+    model = VAE(job).to(DEVICE)
+    step, total = by_hand(model, job, scaled(x.to(DEVICE)))
     started = time.perf_counter()
     for _ in range(epochs):
         total.zero_()

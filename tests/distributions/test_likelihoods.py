@@ -9,7 +9,7 @@ from vae_runner.distributions.likelihoods.bernoulli import Bernoulli
 from vae_runner.distributions.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from vae_runner.distributions.likelihoods.gaussian import Gaussian
 from vae_runner.distributions.likelihoods.laplace import Laplace
-from vae_runner.distributions.numerics import binary_cross_entropy
+from vae_runner.distributions.numerics import bernoulli_log_prob
 from vae_runner.errors import UserError
 
 IMAGE, PAIR, NUMBER = (Space(shape, "unit") for shape in [(2, 3, 4), (2,), (1,)])
@@ -30,11 +30,31 @@ def test_bernoulli_equals_torch_distributions_on_binary_data():
     torch.testing.assert_close(px.mean, expected.mean)
 
 
-def test_the_bernoulli_can_be_differentiated_twice_by_logits_and_by_data():
+@pytest.mark.parametrize("size", [1, 6, 7, 40, 784])  # of an event: its logarithms are taken of 1 to 16 factors
+@pytest.mark.parametrize("scale", [0.01, 3.0, 200.0])
+def test_bernoulli_equals_torch_distributions_on_grey_levels_to_the_rounding_of_its_sum(size, scale):
+    logits, x = scale * torch.randn(50, size), torch.rand(50, size)
+    expected = oracle.Bernoulli(logits=logits.double(), validate_args=False).log_prob(x.double()).sum(1)
+    found = Bernoulli(Space((size,), "unit"))(logits).log_prob(x)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 3, 1)])
+def test_masked_values_have_no_part_in_the_bernoulli_nor_in_its_gradient(shape):
+    logits, x = double(4, 3, 5).requires_grad_(), torch.rand(4, 3, 5, dtype=torch.float64)
+    mask = (torch.rand(shape) < 0.5).double()
+    expected = (oracle.Bernoulli(logits=logits, validate_args=False).log_prob(x) * mask).flatten(1).sum(1)
+    found = Bernoulli(Space((3, 5), "unit"))(logits).log_prob(x, mask)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(each.square().sum(), logits) for each in (found, expected)))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_bernoulli_can_be_differentiated_twice_by_logits_and_by_data(masked):
     logits, x = torch.randn(2, 3, dtype=torch.float64), torch.rand(3, dtype=torch.float64)
-    given = logits.requires_grad_(), x.requires_grad_()
-    assert torch.autograd.gradcheck(binary_cross_entropy, given)
-    assert torch.autograd.gradgradcheck(binary_cross_entropy, given)
+    given = logits.requires_grad_(), x.requires_grad_(), torch.tensor([1.0, 0.0, 1.0]).double() if masked else None
+    assert torch.autograd.gradcheck(bernoulli_log_prob, given)
+    assert torch.autograd.gradgradcheck(bernoulli_log_prob, given)
 
 
 def test_the_bernoulli_mass_of_all_binary_examples_is_one():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_runner import noise
 from vae_runner.distributions.likelihoods.likelihood import Likelihood
-from vae_runner.distributions.numerics import at_least_float32, binary_cross_entropy, sum_event
+from vae_runner.distributions.numerics import at_least_float32, bernoulli_log_prob
 
 
 class IndependentBernoulli:
@@ -23,7 +23,7 @@ class IndependentBernoulli:
 
     def log_prob(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """log p(x) in nats, (N,), of x (N, *shape) in [0, 1]."""
-        return -sum_event(binary_cross_entropy(self.logits, x), mask)
+        return bernoulli_log_prob(self.logits, x, mask)
 
     @property
     def mean(self) -> Tensor:
