@@ -2,9 +2,10 @@
 
     python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,resnet32,recurrent] [--rounds 3]
 
-All take turns in one go, so that a machine that slows down slows all of them; the table has medians, and what they are
-to the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is used where VAE_RUNNER_DATA has
-it, else images made up, with which the losses mean nothing; pythae where it is installed (`vae-runner[benchmark]`).
+All take turns in one go, each round begun by another, so that a machine that slows down slows all of them; the table
+has medians, and what they are to the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is
+used where VAE_RUNNER_DATA has it, else images made up, with which the losses mean nothing; pythae where it is installed
+(`vae-runner[benchmark]`).
 """
 
 import argparse
@@ -110,17 +111,17 @@ def machine() -> str:
 
 
 def compare(job: Job, rounds: int, epochs: int, most: int | None, own: Sequence[str]) -> None:
-    ways = [way for way in WAYS if way != "pythae" or find_spec("pythae")]
+    ways = [way for way in WAYS if way != "pythae" or find_spec("pythae")] + [*own]
     found: dict[str, list[Timing]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         job.make(root, most)
         for turn in range(rounds):
-            for way in ways:
-                for name, timing in other(way, job, root, epochs).items():
-                    found.setdefault(name, []).append(timing)
-            for way in own:
-                for name, timing in ours(job, root, root / f"run{turn}_{way}", epochs, way).items():
+            first = turn % len(ways)
+            for way in ways[first:] + ways[:first]:
+                alone = root / f"run{turn}_{way}"
+                timings = other(way, job, root, epochs) if way in WAYS else ours(job, root, alone, epochs, way)
+                for name, timing in timings.items():
                     found.setdefault(name, []).append(timing)
         examples = len_of(root)
     print(f"\n{job.name}: {examples} examples of {job.shape}, {epochs} epochs, batches of {job.batch_size}\n")
