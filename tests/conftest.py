@@ -60,6 +60,14 @@ def own_options_read_once():
 
 
 @pytest.fixture(autouse=True)
+def own_random_numbers():
+    """A test draws the same numbers whatever was drawn before it in its process."""
+    import torch
+
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def figures_undrawn(request):
     """Figures come out blank, in a twentieth of the time, except for tests that look at them."""
     with pytest.MonkeyPatch.context() as patch:

@@ -62,7 +62,7 @@ class BernoulliLogProb(torch.autograd.Function):
     @staticmethod
     def forward(logits: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
         if logits.device.type != "cpu":
-            return sum_event(torch.addcmul(F.softplus(logits), x, logits, value=-1).neg_(), mask)
+            return -sum_event(torch.addcmul(F.softplus(logits), x, logits, value=-1), mask)
         rest = sum_event(torch.addcmul(logits.clamp_min(0), x, logits, value=-1), mask)
         factors = logits.abs().sigmoid_()  # log(1 + exp(l)) = max(l, 0) - log sigmoid(|l|)
         factors = (factors if mask is None else factors.where(mask != 0, 1)).flatten(1)
