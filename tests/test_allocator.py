@@ -38,7 +38,9 @@ def environment(more: dict[str, str]) -> dict[str, str]:
         (False, 20, {}, True),
         (True, 50, AS_GLIBC_BEGINS, False),
         (True, 50, {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=131072"}, False),
-        (True, 50, {"GLIBC_TUNABLES": "glibc.pthread.rseq=1"}, True),
+        (True, 50, {"GLIBC_TUNABLES": "glibc.pthread.rseq=1:glibc.malloc.mmap_max=65536"}, False),
+        (True, 50, {"GLIBC_TUNABLES": "glibc.pthread.rseq=1:glibc.malloc.arena_max=2"}, True),
+        (True, 50, {"MALLOC_ARENA_MAX": "2"}, True),
     ],
 )
 def test_a_block_that_was_freed_is_taken_again_without_asking_for_its_pages(large, megabytes, chosen, is_kept):

@@ -20,11 +20,10 @@ def keep_freed_memory(*, large: bool = False) -> None:
     large: for steps, which take blocks of the same sizes again and again. For what takes others these would be in the
     way: glibc before 2.38 can't take a block of torch's again for one of its size, as long as any lies close behind it.
 
-    Nothing is done where another library allocates, or where the environment sets what glibc does
+    Nothing is done where another library allocates, or where the environment sets what glibc keeps
     (MALLOC_TRIM_THRESHOLD_=131072 for one).
     """
-    chosen = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    if chosen or not sys.platform.startswith("linux"):
+    if _set_by_environment() or not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):  # musl has none
@@ -34,3 +33,9 @@ def keep_freed_memory(*, large: bool = False) -> None:
     library.mallopt(M_MMAP_MAX, 0 if large else MAPPED)  # how many blocks are mapped by themselves, if large enough
     if not large:
         library.malloc_trim(0)
+
+
+def _set_by_environment() -> bool:
+    names = [name for name in os.environ if name.startswith("MALLOC_")]
+    names += [name for name in os.environ.get("GLIBC_TUNABLES", "").split(":") if name.startswith("glibc.malloc.")]
+    return any(word in name.lower() for name in names for word in ("trim", "mmap", "top_pad", "hugetlb"))

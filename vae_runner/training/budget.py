@@ -69,8 +69,9 @@ class Budget:
         self, seed: int, start: int, device: torch.device | str, buckets: Buckets | None = None
     ) -> Iterator[Block]:
         """The examples of each step from `start` on, batch_size of them or fewer at the end of an epoch."""
+        in_epoch = self.steps_per_epoch
         for step in range(start, self.steps):
-            epoch, position = divmod(step, self.steps_per_epoch)
+            epoch, position = divmod(step, in_epoch)
             if position == 0 or step == start:
                 order = self.order(seed, epoch, buckets)
                 there = order.to(device)

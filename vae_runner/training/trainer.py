@@ -178,13 +178,13 @@ class Trainer:
         torch.manual_seed(derived(experiment.seed, "noise"))  # the weights were drawn from the seed itself
         start = fitting.restore(extended) if resume else 0
         world.take_hold(experiment.modules())
-        logs = self.log_steps
+        logs, in_epoch = self.log_steps, budget.steps_per_epoch
         validations, checkpoints = self._intervals(budget)
         coming = batches(experiment, budget, start, world, self.length_buckets)
         with stopping or GracefulStop() as stop, contextlib.closing(coming), fitting.recording(start):
             started = time.perf_counter()
             for step in range(start, 0 if fitting.exhausted else budget.steps):
-                if step % budget.steps_per_epoch == 0:
+                if step % in_epoch == 0:
                     fitting.begin_epoch()
                 yield Due(fitting, next(coming), step)
                 done, last = step + 1, step + 1 == budget.steps
