@@ -303,7 +303,7 @@ MISTAKES = {
     "optimizer.fused=1": "optimizer.fused=1: must be true or false",
     "optimizer.betas=[0.9]": "optimizer.betas=[0.9]: must be a list of 2: a number, a number, and 1 were given",
     "optimizer.betas=[0.9,x]": "optimizer.betas=[0.9,x]: its item x must be a number, and 'x' is text",
-    "optimizer.betas=0.9": "optimizer.betas=0.9: must be a list of 2: a number, a number; type it in brackets, [0.9]",
+    "optimizer.betas=1": "optimizer.betas=1: must be a list of 2: a number, a number; type it in brackets, [1,1]",
     "kl.weight=-1": "kl.weight=-1: must be 0 or more",
     "kl.weight=inf": "kl.weight=inf: must be a number 0 or more, and finite",
     "kl.weight=[1,-1]": "kl.weight=[1,-1]: its item -1 must be 0 or more",

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
@@ -43,6 +44,7 @@ def context_with(*modules: str) -> Any:
 @contextmanager
 def left_alone() -> Iterator[None]:
     """Inside, what is started is left alone by Ctrl-C: at a terminal it goes to all processes, and one decides."""
+    resource_tracker.ensure_running()  # before, for to start it unblocks the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

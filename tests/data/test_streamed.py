@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from PIL import Image
 
 from vae_runner import forked
-from vae_runner.data import streamable, streamed
+from vae_runner.data import ahead, streamable, streamed
 from vae_runner.data.arrays import Arrays
 from vae_runner.data.images import Images
 from vae_runner.data.splits import TensorSplit
@@ -314,6 +315,40 @@ def test_a_process_that_reads_ahead_and_is_killed_is_told_of_and_leaves_no_other
     for reader in readers:
         reader.join(20)
         assert not reader.is_alive()
+
+
+def test_a_process_that_was_killed_before_it_was_seen_is_told_of():
+    def stored():
+        yield None
+        raise RuntimeError("DataLoader worker (pid(s) 1) exited unexpectedly")
+
+    coming = stored()
+    assert ahead._next_of(coming, [], 2) is None
+    with pytest.raises(DataLost, match="was killed"):
+        ahead._next_of(coming, [], 2)
+
+
+def test_more_processes_than_cores_are_started_without_a_word(tmp_path):
+    data = Images(path=str(pictures(tmp_path)), in_memory=False, workers=forked.cores() + 1).open()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len([*data.batches(data.train, torch.arange(8).split(4))]) == 2
+
+
+SIGNALS_BLOCKED = """
+import signal
+from multiprocessing import resource_tracker
+from vae_runner import forked
+with forked.left_alone():
+    resource_tracker.ensure_running()  # as the first process beside this one does
+    print(forked.SIGNALS <= signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_ctrl_c_leaves_alone_the_first_process_that_is_started_too():
+    done = subprocess.run([sys.executable, "-c", SIGNALS_BLOCKED], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 HELD = """

@@ -160,10 +160,11 @@ def _is_kind(value: Any, kind: Any) -> bool:
 
 
 def _complaint_of_list(value: Any, kind: Any) -> str | None:
-    if not isinstance(value, list):
-        return f"must be {describe(kind)}; type it in brackets, [{write(value)}]"
     arguments = get_args(kind)
     fixed = get_origin(kind) is tuple and arguments and arguments[-1] is not Ellipsis
+    if not isinstance(value, list):
+        items = [write(value)] * (len(arguments) if fixed else 1)
+        return f"must be {describe(kind)}; type it in brackets, [{','.join(items)}]"
     if fixed and len(value) != len(arguments):
         return f"must be {describe(kind)}, and {len(value)} were given"
     kinds = arguments if fixed else [arguments[0] if arguments else Any] * len(value)

@@ -8,8 +8,9 @@ import contextlib
 import itertools
 import multiprocessing
 import multiprocessing.connection
+import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
@@ -89,20 +90,22 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
             slots.begin(batch, len(indices))
             yield batch, asked[-1].numpy()
 
-    loader = DataLoader(
-        Reading(slots, split.x, on_disk),
-        batch_size=None,
-        sampler=asked_for(),
-        num_workers=split.workers,
-        prefetch_factor=AHEAD,
-        collate_fn=_as_it_is,
-        multiprocessing_context=forked.context_with(type(split.x).__module__, __name__),
-        worker_init_fn=forked.begin,
-        generator=torch.Generator(),  # else starting the processes would draw from the global random state
-    )
     others = {*multiprocessing.active_children()}
-    with forked.left_alone():
-        stored = iter(loader)
+    with forked.left_alone(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # as many processes as were asked for
+        stored = iter(
+            DataLoader(
+                Reading(slots, split.x, on_disk),
+                batch_size=None,
+                sampler=asked_for(),
+                num_workers=split.workers,
+                prefetch_factor=AHEAD,
+                collate_fn=_as_it_is,
+                multiprocessing_context=forked.context_with(type(split.x).__module__, __name__),
+                worker_init_fn=forked.begin,
+                generator=torch.Generator(),  # else starting the processes would draw from the global random state
+            )
+        )
     readers = {*multiprocessing.active_children()} - others
     for reader in readers:
         atexit.register(reader.kill)  # Python would end it by a signal that is blocked, and wait for ever
@@ -114,7 +117,7 @@ def read_ahead(split: Readable, blocks: Iterable[Tensor]) -> Iterator[Stored]:
                 indices = asked.popleft()
                 if split.x.apart and slots.has_room_for(indices):
                     slots.read_from_back(batch, indices, split.x.read)
-                found = _next_of(stored, readers)
+                found = _next_of(stored, readers, split.workers)
                 if isinstance(found, DataLost):
                     raise found
                 x, c = found
@@ -136,14 +139,15 @@ def _first_of(blocks: Iterable[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
     return (read[0] if read else torch.empty(0)), itertools.chain(read, rest)
 
 
-def _next_of(stored: Iterator[Any], readers: Iterable[BaseProcess]) -> Any:
+def _next_of(stored: Iterator[Any], readers: Collection[BaseProcess], started: int) -> Any:
     try:
         return next(stored)
     except StopIteration:
         raise
     except Exception as error:  # of many kinds: it tells of a process, or of a connection that broke
+        seen = len(readers) == started  # else one had ended before it was
         # which breaks a moment before its process has ended
-        if not multiprocessing.connection.wait([reader.sentinel for reader in readers], ENDS):
+        if seen and not multiprocessing.connection.wait([reader.sentinel for reader in readers], ENDS):
             raise
         raise DataLost(
             "a process that reads ahead was killed, as the system does where memory runs out; data.workers=0 has none"
