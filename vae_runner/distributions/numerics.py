@@ -28,7 +28,7 @@ def values(terms: Tensor, mask: Tensor | None = None) -> int | Tensor:
 
 
 class Softplus(torch.autograd.Function):
-    """log(1 + exp(x)) = max(x, 0) - log sigmoid(|x|), exact to the rounding of the sum that it goes into."""
+    """log(1 + exp(x)) = max(x, 0) - log sigmoid(|x|), each term off by no more than rounding a number near 1 is."""
 
     generate_vmap_rule = True
 
