@@ -50,7 +50,7 @@ class Softplus(torch.autograd.Function):
 
 
 class BernoulliLogProb(torch.autograd.Function):
-    """sum_d m_d [ x_d l_d - log(1 + exp(l_d)) ], (N,), of logits l, values x and a mask m, or none, all (N, *event).
+    """sum_d m_d [ x_d l_d - log(1 + exp(l_d)) ], (N,), of logits l and values x (N, *event) and a mask m, or none.
 
     Its derivative by l is m (x - sigmoid(l)): one Function for all of it goes over the pixels less often than one for
     each term. On a CPU, where a logarithm takes as long as five products, one is taken of 16 factors: these are of
