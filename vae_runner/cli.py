@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -13,6 +14,7 @@ from vae_runner import __version__
 from vae_runner.commands import COMMANDS
 from vae_runner.errors import UserError
 from vae_runner.launched import processes, rank
+from vae_runner.signals import interruptible
 
 EXIT_INTERRUPTED = 130
 
@@ -32,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; gives the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        with interruptible() if rank() == 0 else nullcontext():  # of several processes the first ends the others
+            return _dispatch(arguments)
     except UserError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()

@@ -26,10 +26,10 @@ from vae_runner.errors import DataLost, RunFailed, UserError
 from vae_runner.reporting.console import file_logging
 from vae_runner.reporting.formats import duration
 from vae_runner.run_directory import RunDirectory, write_bytes
+from vae_runner.signals import GracefulStop, Interrupted
 from vae_runner.training.distributed import ALONE, LostProcess, World
 from vae_runner.training.experiment import Experiment
 from vae_runner.training.nonfinite import NonFinite
-from vae_runner.training.signals import GracefulStop, Interrupted
 from vae_runner.training.trainer import Training, by_itself
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from tests.training.test_resume import Stopped, assert_equal, stop_at, what_is_l
 from vae_runner.build import build_experiment, build_trainer
 from vae_runner.reporting import run_pictures
 from vae_runner.run_directory import RunDirectory
+from vae_runner.signals import Interrupted
 from vae_runner.training import checkpoint, fitting, pictures
 from vae_runner.training.beside import MOST, Beside
 from vae_runner.training.nonfinite import NonFinite
-from vae_runner.training.signals import Interrupted
 
 GPU = torch.device("cuda")  # none is touched
 RUN = [*QUICK, "data.limit=300", "trainer.epochs=4", "trainer.validation_epochs=1", "trainer.ema=0.9"]

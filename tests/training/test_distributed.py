@@ -18,10 +18,10 @@ from tests.helpers import config_of, fit
 from vae_runner import execute
 from vae_runner.cli import main
 from vae_runner.commands import train_together
-from vae_runner.commands.one_run import stop_at_sigterm
 from vae_runner.config import Tree, configs_directory
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
+from vae_runner.signals import interruptible
 from vae_runner.training.device import choose_device
 from vae_runner.training.distributed import LostProcess, _give_own_noise, _listening
 
@@ -226,8 +226,7 @@ def test_that_another_process_is_lost_is_noted_though_torchrun_ends_this_one_mea
     update, before = RunDirectory.update_status, signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(RunDirectory, "update_status", told_to_end)
     try:
-        stop_at_sigterm()
-        with pytest.raises(LostProcess), execute._status(RunDirectory(tmp_path), config_of()):
+        with interruptible(), pytest.raises(LostProcess), execute._status(RunDirectory(tmp_path), config_of()):
             raise LostProcess("another process is gone")
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,11 +1,8 @@
 """One run of `vae-run train`: a new one, or one to go on with, and what the command exits with."""
 
 import logging
-import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from vae_runner.commands.garbage import imports_stay
@@ -30,16 +27,6 @@ def resumed(line: CommandLine) -> str | None:
     """The run to go on with, if any."""
     where = next((text.partition("=")[2] for text in line.overrides if text.startswith("resume=")), "null")
     return None if where == "null" else where.strip("'\"")
-
-
-def stop_at_sigterm() -> None:
-    """Outside the loop, which ends a run by itself, SIGTERM is as Ctrl-C."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _train(line: CommandLine, args: Sequence[str], **together: Any) -> int:

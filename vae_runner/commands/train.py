@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from vae_runner import launched
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
-from vae_runner.commands.one_run import stop_at_sigterm, train_or_resume
+from vae_runner.commands.one_run import train_or_resume
 
 
 def main(args: Sequence[str]) -> int:
@@ -16,7 +16,6 @@ def main(args: Sequence[str]) -> int:
     if line.shows:
         run_hydra(lambda config: None, args)
         return 0
-    stop_at_sigterm()
     if line.multirun:
         from vae_runner.commands.sweeping.sweep import sweep
 

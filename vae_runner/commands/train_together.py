@@ -5,11 +5,11 @@ import sys
 from collections.abc import Sequence
 
 from vae_runner.commands.hydra_app import CommandLine, run_hydra
-from vae_runner.commands.one_run import FAILED, INTERRUPTED, stop_at_sigterm, train_or_resume
+from vae_runner.commands.one_run import FAILED, INTERRUPTED, train_or_resume
 from vae_runner.errors import UserError
+from vae_runner.signals import Interrupted
 from vae_runner.training.distributed import LostProcess, Processes
 from vae_runner.training.nonfinite import NonFinite
-from vae_runner.training.signals import Interrupted
 
 
 def main(args: Sequence[str]) -> int:
@@ -21,7 +21,6 @@ def main(args: Sequence[str]) -> int:
 
 
 def _lead(world: Processes, args: Sequence[str]) -> int:
-    stop_at_sigterm()
     line = CommandLine.parse(args)
     if line.multirun:
         raise UserError(

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from vae_runner.signals import Interrupted
 from vae_runner.training.drawers import drawn_by
-from vae_runner.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from vae_runner.data.splits import mixed
 from vae_runner.errors import UserError
 from vae_runner.evaluation.evaluate import Evaluation, Preserved, evaluate
 from vae_runner.run_directory import RunDirectory
+from vae_runner.signals import GracefulStop
 from vae_runner.training import checkpoint
 from vae_runner.training.average import MovingAverage
 from vae_runner.training.beside import Beside
@@ -28,7 +29,6 @@ from vae_runner.training.recording import steps_on
 from vae_runner.training.recording.given import Given
 from vae_runner.training.saved import bring_back, state_of, weights_of
 from vae_runner.training.schedulers import Schedule
-from vae_runner.training.signals import GracefulStop
 from vae_runner.training.step import Player, TrainingStep
 from vae_runner.training.summary import evaluate_best, summary_of
 from vae_runner.training.watch import Watch

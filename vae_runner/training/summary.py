@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from vae_runner.evaluation.evaluate import Evaluation
+from vae_runner.signals import GracefulStop
 from vae_runner.training import checkpoint
-from vae_runner.training.signals import GracefulStop
 
 if TYPE_CHECKING:
     from vae_runner.training.fitting import Fitting

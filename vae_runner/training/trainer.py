@@ -14,6 +14,7 @@ from vae_runner.errors import UserError
 from vae_runner.reporting.formats import counted
 from vae_runner.run_directory import RunDirectory
 from vae_runner.settings import Range
+from vae_runner.signals import GracefulStop, Interrupted
 from vae_runner.training import checkpoint
 from vae_runner.training.batches import batches
 from vae_runner.training.budget import Budget
@@ -23,7 +24,6 @@ from vae_runner.training.experiment import Experiment
 from vae_runner.training.fitting import Fitting
 from vae_runner.training.recording.given import Given
 from vae_runner.training.seeds import derived
-from vae_runner.training.signals import GracefulStop, Interrupted
 
 Count = Annotated[int, Range(1, 2**40)]
 

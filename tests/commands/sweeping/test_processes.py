@@ -180,7 +180,7 @@ def test_ctrl_c_while_processes_start_is_told_in_lines_and_not_in_tracebacks():
     time.sleep(0.7)  # into the imports of the processes, or wherever they are by then
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, output
     assert "Traceback" not in output
     assert "ending; every run stops after the step in hand" in output
 

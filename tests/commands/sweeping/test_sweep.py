@@ -239,6 +239,24 @@ def test_ctrl_c_at_the_end_of_a_job_leaves_it_complete_and_begins_no_other(monke
 
 
 @pytest.mark.parametrize("launcher", ["basic", "vectorized"])
+@pytest.mark.parametrize("where", ["vae_runner.commands.sweeping.job.resolved", "hydra.core.utils.configure_log"])
+def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_ends_the_sweep(monkeypatch, capsys, launcher, where):
+    def stopped(*args, **kwargs):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            raise AttributeError("half-made")
+
+    arguments = ["seed=0,1", f"hydra/launcher={launcher}", "hydra.sweep.dir=s"]
+    with monkeypatch.context() as patch:
+        patch.setattr(where, stopped)
+        assert sweep(*arguments) == 130
+    assert [row["state"] for row in rows()] == ["pending"] * 2
+    assert "warning: interrupted; to go on: the same command with hydra.sweep.dir='s'" in capsys.readouterr().out
+    assert sweep(*arguments) == 0
+
+
+@pytest.mark.parametrize("launcher", ["basic", "vectorized"])
 def test_a_job_that_fails_says_so_once(capfd, launcher):
     assert sweep("kl.weight=1,[1,2]", f"hydra/launcher={launcher}", "hydra.sweep.dir=s") == 1
     assert [row["state"] for row in rows()] == ["completed", "failed"]

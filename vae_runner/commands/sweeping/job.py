@@ -13,8 +13,8 @@ from vae_runner.config.composing import plain
 from vae_runner.config.values import write
 from vae_runner.errors import RunFailed, UserError
 from vae_runner.run_directory import RunDirectory
+from vae_runner.signals import GracefulStop
 from vae_runner.training.experiment import Experiment
-from vae_runner.training.signals import GracefulStop
 from vae_runner.training.trainer import Training, by_itself
 
 log = logging.getLogger("vae_runner")

@@ -16,6 +16,7 @@ from vae_runner.commands.sweeping.processes import ending_together, processes_fo
 from vae_runner.config.composing import plain
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
+from vae_runner.signals import interruptible
 
 
 def noted(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
@@ -103,21 +104,23 @@ class Launch:
     def around(self, sweep: RunDirectory) -> AbstractContextManager[None]:
         """Within it Hydra launches the jobs of `sweep`, which is locked."""
         self.prepare()
-        return ending_together(sweep) if self.processes > 1 else nullcontext()
+        return ending_together(sweep) if self.processes > 1 else interruptible()
 
 
 def _run_here(config: DictConfig) -> float | None:
     from vae_runner.commands.sweeping.job import job
 
     imports_stay()
-    return job(config)
+    with interruptible():
+        return job(config)
 
 
 def _described(config: DictConfig) -> Any:
     from vae_runner.commands.sweeping.job import Job
 
     imports_stay()
-    return Job.of(config)
+    with interruptible():
+        return Job.of(config)
 
 
 def _make_vectorized_known() -> None:

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from vae_runner.commands.sweeping import worker
 from vae_runner.errors import UserError
 from vae_runner.run_directory import RunDirectory
+from vae_runner.signals import interruptible
 
 log = logging.getLogger("vae_runner")
 
@@ -168,27 +168,16 @@ def _start(processes: int, settings: Mapping[str, Any]) -> None:
 @contextmanager
 def ending_together(sweep: RunDirectory) -> Iterator[None]:
     """Inside, Ctrl-C or SIGTERM ends the sweep when every run in hand has ended: KeyboardInterrupt."""
-    handlers = _handle(functools.partial(_end, sweep))
-    try:
+    with interruptible(functools.partial(_end, sweep)):  # upon which joblib kills the workers, none of which has a run
         yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
-def _handle(handler: Any) -> dict[int, Any]:
-    if threading.current_thread() is not threading.main_thread():  # elsewhere Python forbids handlers
-        return {}
-    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-
-
-def _end(sweep: RunDirectory, number: int, frame: FrameType | None) -> None:
+def _end(sweep: RunDirectory) -> None:
     sweep.unlock()  # a worker that was not yet ready for the signal sees this, and begins no job
     log.warning("ending; every run stops after the step in hand")
     _signal_all(signal.SIGTERM)
     while any(RunDirectory(path).alive() for path in sweep.path.iterdir() if path.name.isdigit()):
         time.sleep(POLL)
-    raise KeyboardInterrupt  # joblib kills the workers, none of which holds a run
 
 
 def _signal_all(number: signal.Signals) -> None:

@@ -24,6 +24,7 @@ from vae_runner.config.saved import BUDGET
 from vae_runner.errors import Incompatible, UserError
 from vae_runner.reporting import runs, tables
 from vae_runner.run_directory import RunDirectory, write_bytes
+from vae_runner.signals import Interrupted
 
 log = logging.getLogger("vae_runner")
 
@@ -85,8 +86,6 @@ def _run(launch: Launch, args: Sequence[str], whole: RunDirectory, jobs: list[li
                 again,
             )
         except Exception as error:
-            from vae_runner.training.signals import Interrupted
-
             # a job's own end is in its directory; anything else is ours to tell
             if isinstance(error, Interrupted):  # its process was told to end, and it had not begun
                 code = INTERRUPTED

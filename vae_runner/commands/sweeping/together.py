@@ -9,8 +9,8 @@ from vae_runner.commands.sweeping.job import Job, run_here
 from vae_runner.commands.sweeping.stacks import Alone, Group, Together, stacks
 from vae_runner.forked import cores
 from vae_runner.reporting.console import Progress, no_file, one_of_several
+from vae_runner.signals import GracefulStop
 from vae_runner.training.drawers import drawers
-from vae_runner.training.signals import GracefulStop
 from vae_runner.training.stacked.lockstep import Lockstep
 from vae_runner.training.trainer import Due, Training
 
