@@ -2,19 +2,19 @@
 
     python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,resnet32,recurrent] [--rounds 3]
 
-All take turns in one go, each round begun by another, so that a machine that slows down slows all of them; the table
-has medians, and what they are to the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is
-used where VAE_RUNNER_DATA has it, else images made up, with which the losses mean nothing; pythae where it is installed
-(`vae-runner[benchmark]`).
+All take turns of a second or two in one go, so that a machine that slows down slows all of them; the table has medians
+of what each came to, as many times as there are rounds or more, and what they are to the tutorial's way. Each is a
+process of its own, on the GPU if there is one. MNIST is used where VAE_RUNNER_DATA has it, else images made up, with
+which the losses mean nothing; pythae where it is installed (`vae-runner[benchmark]`).
 """
 
 import argparse
+import functools
 import itertools
 import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 from jobs import JOBS, Job
+from turns import Ended, taking_turns
 
 HERE = Path(__file__).parent
 WAYS = {"tutorial": "the tutorial's way", "pythae": "pythae", "bare": "a bare loop"}
@@ -45,32 +46,27 @@ class Timing:
     parameters: int
 
 
-def run(command: Sequence[str]) -> tuple[str, float]:
-    """What a command printed, and its largest resident set in MB."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=output, stderr=errors, text=True)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)}\n{errors.read()}")
-        return output.read(), usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+def command(way: str, job: Job, root: Path, epochs: int, number: int) -> list[str]:
+    if way in WAYS:
+        return [str(HERE / "ways.py"), way, job.name, str(root), str(epochs)]
+    return ["-m", "vae_runner", "train", *job.command(root, place(root, way, number), epochs, len_of(root)), *OURS[way]]
 
 
-def other(way: str, job: Job, root: Path, epochs: int) -> dict[str, Timing]:
-    printed, memory = run([sys.executable, str(HERE / "ways.py"), way, job.name, str(root), str(epochs)])
-    figures = json.loads(printed.splitlines()[-1])
-    examples = len_of(root) * epochs
-    return {WAYS[way]: Timing(examples / figures["seconds"], figures["loss"], memory, figures["parameters"])}
+def place(root: Path, way: str, number: int) -> Path:
+    return root / f"run{number}_{way}"
 
 
-def ours(job: Job, root: Path, place: Path, epochs: int, way: str) -> dict[str, Timing]:
+def other(ended: Ended, examples: int) -> dict[str, Timing]:
+    figures = json.loads(ended.output.splitlines()[-1])
+    timing = Timing(examples / figures["seconds"], figures["loss"], ended.memory, figures["parameters"])
+    return {WAYS[ended.name]: timing}
+
+
+def ours(ended: Ended, job: Job, root: Path) -> dict[str, Timing]:
     """The whole fit, with validation, pictures, logs and checkpoints; and the windows that have only steps in them."""
-    arguments = [*job.command(root, place, epochs, len_of(root)), *OURS[way]]
-    _, memory = run([sys.executable, "-m", "vae_runner", "train", *arguments])
-    summary = json.loads((place / "summary.json").read_text())
-    lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+    run = place(root, ended.name, ended.number)
+    summary = json.loads((run / "summary.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     windows = [
         now["examples_per_second"]
         for before, now in itertools.pairwise(lines)
@@ -79,10 +75,10 @@ def ours(job: Job, root: Path, place: Path, epochs: int, way: str) -> dict[str, 
     loss, parameters = summary["test"]["loss"], summary["parameters"]
     if not job.bernoulli:  # without the constant of the density, which the others leave out
         loss -= 0.5 * 1.8378770664093453 * job.shape[0] * job.shape[1]
-    name = "vae-run train" + (f", {way}" if way != "fp32" else "")
+    name = "vae-run train" + (f", {ended.name}" if ended.name != "fp32" else "")
     return {
-        f"{name}: its steps": Timing(statistics.median(windows), loss, memory, parameters),
-        f"{name}: the whole fit": Timing(summary["examples_per_second"], loss, memory, parameters),
+        f"{name}: its steps": Timing(statistics.median(windows), loss, ended.memory, parameters),
+        f"{name}: the whole fit": Timing(summary["examples_per_second"], loss, ended.memory, parameters),
     }
 
 
@@ -112,31 +108,29 @@ def machine() -> str:
 
 def compare(job: Job, rounds: int, epochs: int, most: int | None, own: Sequence[str]) -> None:
     ways = [way for way in WAYS if way != "pythae" or find_spec("pythae")] + [*own]
-    found: dict[str, list[Timing]] = {}
+    of_way: dict[str, dict[str, list[Timing]]] = {way: {} for way in ways}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         job.make(root, most)
-        for turn in range(rounds):
-            first = turn % len(ways)
-            for way in ways[first:] + ways[:first]:
-                alone = root / f"run{turn}_{way}"
-                timings = other(way, job, root, epochs) if way in WAYS else ours(job, root, alone, epochs, way)
-                for name, timing in timings.items():
-                    found.setdefault(name, []).append(timing)
         examples = len_of(root)
+        commands = {way: functools.partial(command, way, job, root, epochs) for way in ways}
+        for ended in taking_turns(commands, rounds):
+            timings = other(ended, examples * epochs) if ended.name in WAYS else ours(ended, job, root)
+            for name, timing in timings.items():
+                of_way[ended.name].setdefault(name, []).append(timing)
+                print(f"{job.name}, {name}: {timing.rate:,.0f} examples/s", file=sys.stderr, flush=True)
     print(f"\n{job.name}: {examples} examples of {job.shape}, {epochs} epochs, batches of {job.batch_size}\n")
     print("| | examples/s, median | least to most | to the tutorial's way | to a bare loop | test loss | peak MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    found = {name: timings for named in of_way.values() for name, timings in named.items()}
+    medians = {name: statistics.median(timing.rate for timing in timings) for name, timings in found.items()}
     for name, timings in found.items():
         rates = [timing.rate for timing in timings]
-        ratios = [
-            statistics.median(timing.rate / base.rate for timing, base in zip(timings, found[WAYS[way]], strict=True))
-            for way in ("tutorial", "bare")
-        ]
+        ratios = [medians[name] / medians[WAYS[way]] for way in ("tutorial", "bare")]
         loss = statistics.median(timing.loss for timing in timings)
         memory = max(timing.memory for timing in timings)
         print(
-            f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {ratios[0]:.2f} | "
+            f"| {name} | {medians[name]:,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {ratios[0]:.2f} | "
             f"{ratios[1]:.2f} | {loss:.2f} | {memory:,.0f} |",
             flush=True,
         )
