@@ -2,10 +2,11 @@
 
     python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,resnet32,recurrent] [--rounds 3]
 
-All take turns of a second or two in one go, so that a machine that slows down slows all of them; the table has medians
-of what each came to, as many times as there are rounds or more, and what they are to the tutorial's way. Each is a
-process of its own, on the GPU if there is one. MNIST is used where VAE_RUNNER_DATA has it, else images made up, with
-which the losses mean nothing; pythae where it is installed (`vae-runner[benchmark]`).
+All take turns of a second or two in one go, so that a machine that slows down slows all of them. Each is trained as
+many times as there are rounds, or more; the table has the median of its rates, and what all its examples in all its
+time come to beside the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is used where
+VAE_RUNNER_DATA has it, else images made up, with which the losses mean nothing; pythae where it is installed
+(`vae-runner[benchmark]`).
 """
 
 import argparse
@@ -77,7 +78,7 @@ def ours(ended: Ended, job: Job, root: Path) -> dict[str, Timing]:
         loss -= 0.5 * 1.8378770664093453 * job.shape[0] * job.shape[1]
     name = "vae-run train" + (f", {ended.name}" if ended.name != "fp32" else "")
     return {
-        f"{name}: its steps": Timing(statistics.median(windows), loss, ended.memory, parameters),
+        f"{name}: its steps": Timing(statistics.harmonic_mean(windows), loss, ended.memory, parameters),
         f"{name}: the whole fit": Timing(summary["examples_per_second"], loss, ended.memory, parameters),
     }
 
@@ -123,14 +124,14 @@ def compare(job: Job, rounds: int, epochs: int, most: int | None, own: Sequence[
     print("| | examples/s, median | least to most | to the tutorial's way | to a bare loop | test loss | peak MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     found = {name: timings for named in of_way.values() for name, timings in named.items()}
-    medians = {name: statistics.median(timing.rate for timing in timings) for name, timings in found.items()}
+    overall = {name: statistics.harmonic_mean(timing.rate for timing in timings) for name, timings in found.items()}
     for name, timings in found.items():
         rates = [timing.rate for timing in timings]
-        ratios = [medians[name] / medians[WAYS[way]] for way in ("tutorial", "bare")]
+        ratios = [overall[name] / overall[WAYS[way]] for way in ("tutorial", "bare")]
         loss = statistics.median(timing.loss for timing in timings)
         memory = max(timing.memory for timing in timings)
         print(
-            f"| {name} | {medians[name]:,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {ratios[0]:.2f} | "
+            f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {ratios[0]:.2f} | "
             f"{ratios[1]:.2f} | {loss:.2f} | {memory:,.0f} |",
             flush=True,
         )
