@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,7 +28,9 @@ def command() -> int:
     """
     gc.set_threshold(10_000, 20, 20)
     atexit.register(gc.freeze)
-    return main()
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt but Python's own end
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -75,8 +75,9 @@ def _handled_by(handler: Handler, previous: dict[int, Any] | None = None) -> Ite
     previous = {} if previous is None else previous
     if threading.current_thread() is threading.main_thread():  # elsewhere Python forbids handlers
         for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.getsignal(number)
-            signal.signal(number, handler)
+            if (before := signal.getsignal(number)) is not None:  # what is not Python's could not be put back
+                previous[number] = before
+                signal.signal(number, handler)
     try:
         yield
     finally:

@@ -2,17 +2,18 @@
 
     python tests/benchmarks/benchmark.py [--jobs mlp,conv32,conv64,resnet32,recurrent] [--rounds 3]
 
-All take turns of a second or two in one go, so that a machine that slows down slows all of them. Each is trained as
-many times as there are rounds, or more; the table has the median of its rates, and what all its examples in all its
-time come to beside the tutorial's way. Each is a process of its own, on the GPU if there is one. MNIST is used where
-VAE_RUNNER_DATA has it, else images made up, with which the losses mean nothing; pythae where it is installed
-(`vae-runner[benchmark]`).
+All take turns in one go, on a CPU of a second at first and then of a thirtieth of what each took, so that a machine
+that slows down slows all of them. Each is trained as many times as there are rounds, or more; the table has the median
+of its rates, and what all its examples in all its time come to beside the tutorial's way. Each is a process of its own,
+on the GPU if there is one, where a turn is all of its training. MNIST is used where VAE_RUNNER_DATA has it, else images
+made up, with which the losses mean nothing; pythae where it is installed (`vae-runner[benchmark]`).
 """
 
 import argparse
 import functools
 import itertools
 import json
+import math
 import os
 import platform
 import statistics
@@ -115,7 +116,7 @@ def compare(job: Job, rounds: int, epochs: int, most: int | None, own: Sequence[
         job.make(root, most)
         examples = len_of(root)
         commands = {way: functools.partial(command, way, job, root, epochs) for way in ways}
-        for ended in taking_turns(commands, rounds):
+        for ended in taking_turns(commands, rounds, math.inf if torch.cuda.is_available() else None):
             timings = other(ended, examples * epochs) if ended.name in WAYS else ours(ended, job, root)
             for name, timing in timings.items():
                 of_way[ended.name].setdefault(name, []).append(timing)

@@ -1,10 +1,12 @@
-"""Commands that take turns of about a second, each with a clock that stands while the others have theirs.
+"""Commands that take turns, each with a clock that stands while the others have theirs.
 
 A machine may be fast in one minute and slow in the next. So processes are stopped and go on by turns, which gives each
 the same share of fast and of slow times, where one after another would have one or the other. `python turns.py FOLDER
-SCRIPT|-m MODULE [ARGUMENT ...]` runs a command by such a clock: its `time.perf_counter` counts its turns alone.
+SCRIPT|-m MODULE [ARGUMENT ...]` runs a command by such a clock: its `time.perf_counter` counts its turns alone. What a
+process has going elsewhere goes on while it is stopped, and its clock does not: this is not for what a GPU computes.
 """
 
+import ctypes
 import mmap
 import os
 import resource
@@ -21,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TURN = 1.0  # seconds, of a command that has not ended yet
-TURNS = 30  # of one that has, so that all have done about the same part of their work at any time
+TURNS = 30  # of one that has, by the time that it took: so all have done about the same part of their work at any time
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 POLL = 0.02
 CLOCK = struct.Struct("dd")  # seconds of the turns before, and when this turn began
 
@@ -52,6 +55,7 @@ class _Running:
         with clock.open("r+b" if self._process else "wb") as file:
             file.write(CLOCK.pack(self.seconds, began))
         if self._process is None:
+            (self._folder / "memory").unlink(missing_ok=True)
             with (self._folder / "output").open("w") as output, (self._folder / "errors").open("w") as errors:
                 self._process = subprocess.Popen(self._command, stdout=output, stderr=errors, start_new_session=True)
         else:
@@ -81,19 +85,26 @@ class _Running:
         memory = float((self._folder / "memory").read_text())
         return Ended(name, number, (self._folder / "output").read_text(), memory)
 
-    def close(self) -> None:
+    def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def wait(self) -> None:
+        if self._process is not None:
             self._process.wait()
 
 
-def taking_turns(commands: Mapping[str, Callable[[int], Sequence[str]]], times: int) -> Iterator[Ended]:
+def taking_turns(
+    commands: Mapping[str, Callable[[int], Sequence[str]]], times: int, turn: float | None = None
+) -> Iterator[Ended]:
     """Runs commands side by side, one at a time; yields each that ended, so many `times` or more of every name.
 
-    All go on until the last has ended, the fast ones more often, so that all are measured in the same minutes.
+    All go on until the last has ended, so that all are measured in the same minutes. At first the fast ones end more
+    often.
 
-    commands: by name, what is run for the `number`-th time.
+    commands: by name, what is run for the `number`-th time. turn: seconds of all turns, math.inf for whole commands;
+    None: a second of a command that has not ended yet, a thirtieth of what it took of one that has.
     """
     done, seconds = dict.fromkeys(commands, 0), {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -105,14 +116,17 @@ def taking_turns(commands: Mapping[str, Callable[[int], Sequence[str]]], times: 
             while min(done.values()) < times:
                 for name in commands:
                     process = running[name]
-                    if process.ends_within(seconds[name] / TURNS if name in seconds else TURN):
+                    length = seconds[name] / TURNS if name in seconds else TURN
+                    if process.ends_within(length if turn is None else turn):
                         seconds[name] = process.seconds
                         yield process.ended(name, done[name])
                         done[name] += 1
                         running[name] = _Running(commands[name](done[name]), folders[name])
         finally:
             for process in running.values():
-                process.close()
+                process.kill()
+            for process in running.values():
+                process.wait()
 
 
 def _clock(path: Path) -> Callable[[], float]:
@@ -140,6 +154,8 @@ def _memory() -> float:
 
 
 def main(place: str, *command: str) -> None:
+    if sys.platform == "linux":  # else it would stay, stopped, where what gives it turns is killed
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     folder = Path(place)
     time.perf_counter = _clock(folder / "clock")
     try:

@@ -101,12 +101,13 @@ def _called(function, process, *args):
 
 
 SCRIPT = """
-import os, sys, time, torch
+import os, signal, sys, time, torch
 from functools import partial
 from vae_runner.training.beside import Beside
 from vae_runner.training.drawers import drawers, drawn_by
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts it beside something has it ignored
     with drawers(2), Beside(torch.device("cuda")) as beside:
         drawer = drawn_by(os.getpid)()
         beside.draw(partial(time.sleep, 1.0), lambda _: print("drawn", flush=True))

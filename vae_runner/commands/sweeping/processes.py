@@ -144,6 +144,9 @@ def workers(processes: int, settings: Mapping[str, Any], device: str, begun: boo
         yield
     except BaseException:
         _signal_all(signal.SIGKILL)
+        while starting.is_alive():  # also those that it starts by now
+            starting.join(POLL)
+            _signal_all(signal.SIGKILL)
         raise
     finally:
         if begun:
@@ -174,8 +177,9 @@ def ending_together(sweep: RunDirectory) -> Iterator[None]:
 
 def _end(sweep: RunDirectory) -> None:
     sweep.unlock()  # a worker that was not yet ready for the signal sees this, and begins no job
-    log.warning("ending; every run stops after the step in hand")
     _signal_all(signal.SIGTERM)
+    with suppress(RuntimeError):  # where it came while a line was written
+        log.warning("ending; every run stops after the step in hand")
     while any(RunDirectory(path).alive() for path in sweep.path.iterdir() if path.name.isdigit()):
         time.sleep(POLL)
 
