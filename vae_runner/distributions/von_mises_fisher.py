@@ -128,8 +128,8 @@ class VonMisesFisher:
         to_the_right = gap < mean_gap
         steps = torch.linspace(0, SPAN, NODES, dtype=gap.dtype, device=gap.device)
         weights = torch.full_like(steps, 2 * SPAN / (NODES - 1) / 3)
-        weights[1::2] *= 2
-        weights[0] /= 2
+        weights[1::2].mul_(2)
+        weights[0].div_(2)
         width = torch.where(to_the_right, self.width, -self.width)[..., None]
         s = 0.5 * ((2 - gap) / gap).log()[..., None] + width * steps
         gaps = 2 * (-2 * s).sigmoid()

@@ -43,7 +43,9 @@ def plain_and_compiled(tmp_path, *overrides):
     assert torch.equal(random, torch.get_rng_state())
     atol = 5e-4 if "trainer.precision=bf16" in overrides else 1e-5
     for one, other in zip(state_of(plain), state_of(fitting), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=atol)
+        # sums of figures of which some are differences of others, a total correlation of densities
+        rounding = 1e-6 * float(one.detach().abs().max()) if one.numel() else 0.0
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=max(atol, rounding))
     replays = [recording.replay for recording in fitting.take.recordings.values()]
     assert len(replays) == 2
     assert all(replay.settled for replay in replays)
