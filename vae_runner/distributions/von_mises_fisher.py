@@ -128,6 +128,7 @@ class VonMisesFisher:
         to_the_right = gap < mean_gap
         steps = torch.linspace(0, SPAN, NODES, dtype=gap.dtype, device=gap.device)
         weights = torch.full_like(steps, 2 * SPAN / (NODES - 1) / 3)
+        # not `weights[1::2] *= 2`, which copies the view onto itself as well: such a step is not compiled
         weights[1::2].mul_(2)
         weights[0].div_(2)
         width = torch.where(to_the_right, self.width, -self.width)[..., None]
